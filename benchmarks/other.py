@@ -1,0 +1,263 @@
+"""Import time, a long chain of operations, peak memory and installed size; each in processes of its own.
+
+``python -m benchmarks.other NAME ARGUMENTS`` runs one of the `CHILDREN` and prints its result as JSON: that
+is how this module calls itself.
+"""
+
+import gc
+import json
+import marshal
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import Finding
+
+IMPORT_RUNS = 15
+IMPORT_MILLISECONDS = 70
+INSTALLED_MEGABYTES = 2
+CHAIN_LENGTHS = (10**3, 10**4, 10**5, 10**6)
+CHAIN_DEVIATION = 0.30
+CHAIN_OPERATIONS = 10**5  # at least so many are timed for every length
+MEMORY_RUNS = 5
+LAYERS, WIDTH, ROWS = 20, 512, 512
+
+
+def child(name: str, *arguments: str) -> Any:
+    """The result of one of `CHILDREN`, run in a fresh process."""
+    return run_python("-m", "benchmarks.other", name, *arguments)
+
+
+def run_python(*arguments: str, environment: Mapping[str, str] | None = None) -> Any:
+    """What another Python prints, read as JSON; its death becomes an exception with its last words."""
+    command = [sys.executable, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if result.returncode:
+        last_words = result.stderr.strip().splitlines()[-1:] or [f"exit status {result.returncode}"]
+        raise ChildProcessError(f"{' '.join(arguments[-2:])}: {last_words[0]}")
+    return json.loads(result.stdout)
+
+
+# Import time ------------------------------------------------------------------------------------------------
+
+IMPORT = """
+from time import perf_counter
+start = perf_counter()
+import {module}
+print(perf_counter() - start)
+"""
+
+
+def import_time() -> list[Finding]:
+    """Of chainrule over NumPy, with bytecode in place (in a directory of its own, made by a first run)."""
+    with TemporaryDirectory() as bytecode:
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": bytecode}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+        def seconds(module: str) -> float:
+            return float(run_python("-c", IMPORT.format(module=module), environment=environment))
+
+        seconds("numpy"), seconds("chainrule")
+        runs = [(seconds("numpy"), seconds("chainrule")) for _ in range(IMPORT_RUNS)]
+    over = median(both - numpy for numpy, both in runs) * 1e3
+    numpy_alone = median(numpy for numpy, _ in runs) * 1e3
+    measured = f"{over:.0f} ms (NumPy itself {numpy_alone:.0f} ms)"
+    target = f"<= {IMPORT_MILLISECONDS} ms"
+    return [Finding("import, over NumPy", measured, target, over <= IMPORT_MILLISECONDS)]
+
+
+# A long chain -----------------------------------------------------------------------------------------------
+
+
+def chain() -> list[Finding]:
+    """Time per operation of chains of different length, and what is left of them afterwards."""
+    results = {length: child("chain", str(length)) for length in CHAIN_LENGTHS}
+    both = {length: result["forward"] + result["backward"] for length, result in results.items()}
+    middle = median(both.values())
+    deviation = max(abs(each / middle - 1) for each in both.values())
+    findings = [chain_finding(length, result) for length, result in results.items()]
+    per_operation = ", ".join(f"{seconds * 1e6:.2f}" for seconds in both.values())
+    measured = f"±{deviation:.0%} around the median ({per_operation} µs)"
+    target = f"within ±{CHAIN_DEVIATION:.0%}"
+    return [*findings, Finding("chain, flatness", measured, target, deviation <= CHAIN_DEVIATION)]
+
+
+def chain_finding(length: int, result: Mapping[str, float]) -> Finding:
+    forward, backward = result["forward"] * 1e6, result["backward"] * 1e6
+    # A chain's own objects are counted, not its bytes: the allocator may keep freed pages.
+    left = max(result["blocks_left_after_backward"], result["blocks_left_after_forward"]) / length
+    measured = (
+        f"{forward:.2f} + {backward:.2f} µs per operation, {left:.3f} objects and "
+        f"{result['resident_left'] / 2**20:.0f} MB of {result['resident_peak'] / 2**20:.0f} MB left"
+    )
+    return Finding(f"chain of {length:,} operations", measured, "all freed", left < 0.01)
+
+
+def measure_chain(length: str) -> Mapping[str, float]:
+    """Seconds per operation, forward and backward, without garbage collection; and what stays allocated."""
+    operations = int(length)
+    gc.disable()
+    for _ in range(3):
+        run_chain(1000)
+    before_resident, before = resident("VmRSS"), sys.getallocatedblocks()
+    reset_peak()
+    runs = [run_chain(operations) for _ in range(max(3, CHAIN_OPERATIONS // operations))]
+    peak, after_backward = resident("VmHWM"), sys.getallocatedblocks()
+    forward_only(operations)
+    return {
+        "forward": median(forward for forward, _ in runs) / operations,
+        "backward": median(backward for _, backward in runs) / operations,
+        "blocks_left_after_backward": after_backward - before,
+        "blocks_left_after_forward": sys.getallocatedblocks() - after_backward,
+        "resident_peak": peak - before_resident,
+        "resident_left": resident("VmRSS") - before_resident,
+    }
+
+
+def run_chain(operations: int) -> tuple[float, float]:
+    start = perf_counter()
+    x, y = forward_chain(operations)
+    middle = perf_counter()
+    y.backward()
+    end = perf_counter()
+    assert abs(x.grad.data / 1.000001**operations - 1) < 1e-6, "the gradient of the chain is wrong"
+    return middle - start, end - middle
+
+
+def forward_only(operations: int) -> None:
+    """Build a chain and drop it: destructors must not recurse through it either."""
+    forward_chain(operations)
+
+
+def forward_chain(operations: int) -> tuple[Any, Any]:
+    x = import_module("chainrule").Tensor(np.ones(()), requires_grad=True)
+    y = x
+    for _ in range(operations):
+        y = y * 1.000001
+    return x, y
+
+
+# Peak memory ------------------------------------------------------------------------------------------------
+
+
+def peak_memory() -> list[Finding]:
+    """Of forward and backward, above what was resident before: chainrule beside PyTorch."""
+    libraries = ["chainrule"] + (["pytorch"] if find_spec("torch") else [])
+    runs = [[child("memory", library) / 2**20 for library in libraries] for _ in range(MEMORY_RUNS)]
+    title = f"peak memory, {LAYERS} layers of {WIDTH}, {ROWS} rows"
+    ours, *theirs = (median(each) for each in zip(*runs, strict=True))
+    if not theirs:
+        return [Finding(title, f"{ours:.0f} MB (PyTorch is missing)", "<= PyTorch", None)]
+    measured = f"{ours:.0f} MB, PyTorch {theirs[0]:.0f} MB"
+    return [Finding(title, measured, "<= PyTorch", ours <= theirs[0])]
+
+
+def measure_memory(library: str) -> int:
+    """Bytes. A tiny network goes first, so that code which is loaded on first use is not counted."""
+    prepare = {"chainrule": chainrule_pass, "pytorch": pytorch_pass}[library]
+    prepare(2, 8, 8)()
+    run = prepare(LAYERS, WIDTH, ROWS)
+    gc.collect()
+    reset_peak()
+    before = resident("VmRSS")
+    run()
+    return resident("VmHWM") - before
+
+
+def layers_and_inputs(layers: int, width: int, rows: int) -> tuple[list[Any], Any]:
+    random = np.random.default_rng(0)
+    weights = [random.normal(scale=width**-0.5, size=(width, width)) for _ in range(layers)]
+    return [W.astype(np.float32) for W in weights], random.normal(size=(rows, width)).astype(np.float32)
+
+
+def chainrule_pass(layers: int, width: int, rows: int) -> Callable[[], object]:
+    cr = import_module("chainrule")
+    arrays, X = layers_and_inputs(layers, width, rows)
+    weights = [cr.Tensor(array, requires_grad=True) for array in arrays]
+    biases = [cr.Tensor(np.zeros(width, dtype=np.float32), requires_grad=True) for _ in arrays]
+
+    def run() -> object:
+        H = X
+        for W, b in zip(weights, biases, strict=True):
+            H = cr.ops.relu(H @ W + b)
+        H.mean().backward()
+        return [parameter.grad.data for parameter in weights + biases]
+
+    return run
+
+
+def pytorch_pass(layers: int, width: int, rows: int) -> Callable[[], object]:
+    torch = import_module("torch")
+    torch.set_num_threads(1)
+    arrays, inputs = layers_and_inputs(layers, width, rows)
+    weights = [torch.from_numpy(array).requires_grad_() for array in arrays]
+    biases = [torch.zeros(width, requires_grad=True) for _ in arrays]
+    X = torch.from_numpy(inputs)
+
+    def run() -> object:
+        H = X
+        for W, b in zip(weights, biases, strict=True):
+            H = torch.nn.functional.relu(torch.nn.functional.linear(H, W, b))
+        H.mean().backward()
+        return [parameter.grad for parameter in weights + biases]
+
+    return run
+
+
+def resident(field: str) -> int:
+    """``VmRSS`` (now) or ``VmHWM`` (the most since `reset_peak`) of this process, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise LookupError(f"/proc/self/status has no {field}")
+
+
+def reset_peak() -> None:
+    """Let ``VmHWM`` begin again at what is resident now (man 5 proc, clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+# Installed size ---------------------------------------------------------------------------------------------
+
+
+def installed_size() -> list[Finding]:
+    """Of the package's files and of the bytecode that an installer compiles."""
+    spec = find_spec("chainrule")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0])
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    sources = sum(path.stat().st_size for path in files) / 1e6
+    bytecode = sum(bytecode_size(path) for path in files if path.suffix == ".py") / 1e6
+    measured = f"{sources + bytecode:.2f} MB ({sources:.2f} MB of files, {bytecode:.2f} MB of bytecode)"
+    fits = sources + bytecode < INSTALLED_MEGABYTES
+    return [Finding("installed size", measured, f"< {INSTALLED_MEGABYTES} MB", fits)]
+
+
+def bytecode_size(path: Path) -> int:
+    return len(marshal.dumps(compile(path.read_bytes(), path.name, "exec")))
+
+
+CHILDREN: Mapping[str, Callable[[str], object]] = {"chain": measure_chain, "memory": measure_memory}
+
+OTHERS: Mapping[str, Callable[[], list[Finding]]] = {
+    "import": import_time,
+    "chain": chain,
+    "memory": peak_memory,
+    "size": installed_size,
+}
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    print(json.dumps(CHILDREN[name](*arguments)))

@@ -1,0 +1,17 @@
+"""chainrule: backpropagation that you can read, check and run at full speed."""
+
+from __future__ import annotations
+
+from chainrule import errors, ops
+from chainrule.checking import check_grads
+from chainrule.modes import detect_anomaly, enable_grad, no_grad
+from chainrule.primitives import primitive
+from chainrule.tensor import Tensor
+from chainrule.transforms import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Tensor", "check_grads", "detect_anomaly", "elementwise_grad", "enable_grad", "errors", "grad", "hessian", "hvp",
+    "jacobian", "jvp", "no_grad", "ops", "primitive", "value_and_grad", "vjp",
+]  # fmt: skip

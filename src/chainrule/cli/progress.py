@@ -1,0 +1,58 @@
+"""How a training run shows how far it is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from chainrule.train.loop import Callback, Epoch
+
+LINES = 10
+
+
+@contextmanager
+def progress(epochs: int, score_name: str) -> Iterator[Callback]:
+    """A callback that shows each epoch while the body runs."""
+    shown = _bar(epochs, score_name) if sys.stdout.isatty() else _lines(epochs, score_name)
+    with shown as callback:
+        yield callback
+
+
+def described(epoch: Epoch, score_name: str) -> str:
+    """Loss, metric and time of an epoch.
+
+    >>> described(Epoch(3, 9, 0.25, 0.5, 0.975, 1.52), "accuracy")
+    'loss 0.250  validation accuracy 0.975   1.5 s'
+    """
+    loss = f"{epoch.training_loss:.3f}" if epoch.training_loss >= 0.001 else f"{epoch.training_loss:.0e}"
+    score = "" if epoch.score is None else f"  validation {score_name} {epoch.score:.3f}"
+    return f"loss {loss}{score}   {epoch.seconds:.1f} s"
+
+
+@contextmanager
+def _lines(epochs: int, score_name: str) -> Iterator[Callback]:
+    every = max(1, epochs // LINES)
+
+    def show(epoch: Epoch) -> None:
+        if epoch.number % every == 0 or epoch.number == epochs:
+            click.echo(f"epoch {epoch.number}/{epochs}  {described(epoch, score_name)}")
+
+    yield show
+
+
+@contextmanager
+def _bar(epochs: int, score_name: str) -> Iterator[Callback]:
+    # rich takes as long to import as a small network to train, and only a terminal needs it.
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(20), TextColumn("{task.fields[state]}"))
+    with Progress(*columns) as bar:
+        task = bar.add_task("training", total=epochs, state="")
+
+        def show(epoch: Epoch) -> None:
+            bar.update(task, completed=epoch.number, state=described(epoch, score_name))
+
+        yield show

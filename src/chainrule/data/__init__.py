@@ -1,0 +1,37 @@
+"""Tables and how they become arrays: reading, splitting, standardising, one-hot encoding.
+
+>>> from chainrule import data
+>>> table, target = data.open_table("auto-mpg")
+>>> {column.name: int(column.missing.sum()) for column in table.columns if column.missing.any()}
+{'horsepower': 6}
+"""
+
+from chainrule.data.builtin import BUILT_IN, load, open_table
+from chainrule.data.preparation import (
+    CategoryFeature,
+    ClassTarget,
+    Examples,
+    NumericFeature,
+    NumericTarget,
+    Preparation,
+    target_kind,
+)
+from chainrule.data.splitting import Split, split_rows
+from chainrule.data.table import Column, Table
+
+__all__ = [
+    "BUILT_IN",
+    "CategoryFeature",
+    "ClassTarget",
+    "Column",
+    "Examples",
+    "NumericFeature",
+    "NumericTarget",
+    "Preparation",
+    "Split",
+    "Table",
+    "load",
+    "open_table",
+    "split_rows",
+    "target_kind",
+]

@@ -1,0 +1,96 @@
+"""Reductions made of primitives."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import OptionError
+from chainrule.functions.arrays import as_array, data_of
+from chainrule.functions.index import getitem
+from chainrule.functions.shape import concat, moveaxis
+from chainrule.rules import reduce as rules
+from chainrule.rules.elementwise import isnan, where
+from chainrule.rules.index import sort
+from chainrule.rules.reduce import axes_of, kept_shape
+from chainrule.rules.reduce import sum as sum_
+from chainrule.rules.shape import reshape
+from chainrule.typing import Axis
+
+
+def cumulative_sum(x: Any, *, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Running sums along `axis` (which a vector need not name), from 0 on with `include_initial`."""
+    return _running(rules.cumulative_sum, x, axis, include_initial, 0.0)
+
+
+def cumulative_prod(x: Any, *, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Running products along `axis`, from 1 on with `include_initial`."""
+    return _running(rules.cumulative_prod, x, axis, include_initial, 1.0)
+
+
+def _running(primitive: Any, x: Any, axis: int | None, include_initial: bool, start: float) -> Any:
+    x = as_array(x)
+    if axis is None:
+        if len(x.shape) != 1:
+            raise OptionError(f"{primitive.name} of an array of shape {tuple(x.shape)} needs an axis")
+        axis = 0
+    out = primitive(x, axis=axis)
+    if not include_initial:
+        return out
+    first = np.full(kept_shape(x.shape, axis), start, np.dtype(out.dtype))
+    return concat([first, out], axis=axis)
+
+
+def nansum(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The sum of the elements that are not NaN."""
+    x = as_array(x)
+    return sum_(where(isnan(x), 0.0, x), axis=axis, keepdims=keepdims)
+
+
+def nanmean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The mean of the elements that are not NaN."""
+    count = sum_(~np.isnan(data_of(as_array(x))), axis=axis, keepdims=keepdims)
+    return nansum(x, axis=axis, keepdims=keepdims) / count
+
+
+def median(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The middle element; of an even number, the mean of the two in the middle."""
+    return quantile(x, 0.5, axis=axis, keepdims=keepdims)
+
+
+def quantile(x: Any, q: Any, *, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Any:
+    """The value below which a share `q` of the elements lies.
+
+    `method` is linear, lower, higher, midpoint or nearest, as in NumPy.
+    """
+    x, q = as_array(x), np.asarray(q, dtype=float)
+    axes = axes_of(axis, len(x.shape))
+    ordered = sort(_merged(x, axes), axis=-1)
+    position = q * (ordered.shape[-1] - 1)
+    low, high, share = _neighbours(position, method)
+    out = getitem(ordered, (..., low)) * (1 - share) + getitem(ordered, (..., high)) * share
+    out = moveaxis(out, tuple(range(len(out.shape) - q.ndim, len(out.shape))), tuple(range(q.ndim)))
+    return reshape(out, shape=(*q.shape, *kept_shape(x.shape, axis))) if keepdims else out
+
+
+def _neighbours(position: Any, method: str) -> tuple[Any, Any, Any]:
+    low, high = np.floor(position).astype(int), np.ceil(position).astype(int)
+    shares = {
+        "linear": position - low,
+        "lower": np.zeros_like(position),
+        "higher": np.ones_like(position),
+        "midpoint": np.where(low == high, 0.0, 0.5),
+        "nearest": np.round(position) - low,
+    }
+    if method not in shares:
+        raise OptionError(f"quantile(method={method!r}): expected one of {', '.join(shares)}")
+    return low, high, shares[method]
+
+
+def _merged(x: Any, axes: tuple[int, ...]) -> Any:
+    """`x` with the reduced axes at the end, merged into one."""
+    moved = moveaxis(x, axes, tuple(range(-len(axes), 0))) if axes else x
+    rest = tuple(moved.shape[: len(x.shape) - len(axes)])
+    return reshape(moved, shape=(*rest, math.prod(x.shape[a] for a in axes)))

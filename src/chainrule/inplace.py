@@ -1,0 +1,68 @@
+"""Which memory was changed in place, and when.
+
+Nothing is paid for it in the forward pass: a change notes the memory it touched and its place in the order
+of operations; the reverse sweep compares that with the operations whose residuals live in that memory.
+"""
+
+from __future__ import annotations
+
+import weakref
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+
+next_order = count(1).__next__
+"""The order of operations and changes, over all threads."""
+
+
+class Change(NamedTuple):
+    """The last change of a piece of memory: its owner, its place in the order, how many, and where."""
+
+    owner: weakref.ref[np.ndarray]
+    order: int
+    version: int
+    line: str
+
+
+changes: dict[int, Change] = {}
+"""By the id of the array that owns the memory; an entry leaves with its owner."""
+
+
+def owner_of(array: np.ndarray) -> np.ndarray:
+    """The array that owns the memory that `array` is a view of.
+
+    >>> a = np.zeros(3)
+    >>> owner_of(a[1:]) is a
+    True
+    """
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def note_change(array: Any, line: str) -> None:
+    """Note that the memory of `array` was changed in place just now, at `line`."""
+    if not isinstance(array, np.ndarray):
+        return
+    owner = owner_of(array)
+    key = id(owner)
+    known = changes.get(key)
+    if known is None:
+        changes[key] = Change(weakref.ref(owner, lambda _: changes.pop(key, None)), next_order(), 1, line)
+    else:
+        changes[key] = known._replace(order=next_order(), version=known.version + 1, line=line)
+
+
+def change_since(array: Any, order: int) -> Change | None:
+    """The change of the memory of `array` after the operation number `order`, if there was one."""
+    if not isinstance(array, np.ndarray):
+        return None
+    change = changes.get(id(owner_of(array)))
+    return change if change is not None and change.order > order else None
+
+
+def version(array: Any) -> int:
+    """How often the memory of `array` was changed in place."""
+    change = changes.get(id(owner_of(array))) if isinstance(array, np.ndarray) else None
+    return change.version if change else 0

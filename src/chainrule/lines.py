@@ -1,0 +1,54 @@
+"""Which line of the user's program is being executed."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from itertools import islice
+from pathlib import Path
+from types import CodeType
+from typing import TypeAlias
+
+Place: TypeAlias = tuple[CodeType, int]
+"""A code object and the offset of an instruction in it: cheap to note, resolved only when asked for."""
+
+_own: dict[str, bool] = {}
+_package = str(Path(__file__).parent)
+
+
+def place(depth: int) -> Place:
+    """The innermost instruction outside this package, starting `depth` frames up."""
+    frame = sys._getframe(depth)
+    while True:
+        code = frame.f_code
+        file = code.co_filename
+        own = _own.get(file)
+        if own is None:
+            own = _own[file] = file.startswith(_package)
+        above = frame.f_back
+        if not own or above is None:
+            return code, frame.f_lasti
+        frame = above
+
+
+def here() -> str:
+    """The user's line that is being executed, as it appears in messages."""
+    return described_place(place(2))
+
+
+def position(where: Place) -> tuple[str, int, int]:
+    """File, line and column of a place; lines from 1, columns from 0."""
+    code, instruction = where
+    line, _, column, _ = next(islice(code.co_positions(), instruction // 2, None), (None,) * 4)
+    return code.co_filename, line or code.co_firstlineno, column or 0
+
+
+def described_place(where: Place) -> str:
+    """A place as it appears in messages: file, line, and the text of the line where it can be read.
+
+    >>> described_place((compile("x = 1", "model.py", "exec"), 0))
+    'model.py, line 1'
+    """
+    file, line, _ = position(where)
+    text = linecache.getline(file, line).strip()
+    return f"{file}, line {line}" + (f": {text}" if text else "")

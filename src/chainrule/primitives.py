@@ -1,0 +1,376 @@
+"""Primitive: a function of arrays together with its derivative rules.
+
+    tanh   = elementwise("tanh(x)",      x=lambda g, out: g * (1 - out * out))
+    divide = elementwise("divide(x, y)", x=lambda g, y: g / y,
+                                         y=lambda x_bar, out: -x_bar * out)
+
+The string is the signature: the forward function of the array library, its inputs, and after ``*`` its
+parameters. A rule gives the cotangent of one input and says by the names of its own parameters what it
+needs: `g` (the cotangent of the output), `out`, any input, any parameter, `<input>_shape`, `<input>_bar`
+(another input's finished cotangent), `xp` (the namespace) and, where the inputs are variadic, `index`.
+**What a rule names is all that stays alive** between the forward pass and the reverse sweep.
+
+A primitive knows nothing of Tensors: an argument that carries its own meaning of "apply" (a Tensor records,
+a Symbol traces) is asked to do so; on plain arrays the forward function runs and nothing else happens.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.errors import ContractError, InputError, ShapeError
+from chainrule.namespace import NUMPY, NUMPY_TYPES, SCALARS, Library, namespace_of
+from chainrule.operators import Operators
+from chainrule.typing import Rule
+
+REQUIRED = object()
+
+
+class Signature(NamedTuple):
+    """What the string of a primitive says."""
+
+    name: str
+    inputs: tuple[str, ...]
+    variadic: bool
+    parameters: dict[str, Any]
+
+
+def parse(text: str) -> Signature:
+    """Read a primitive's signature.
+
+    >>> parse("sum(x, *, axis=None)")
+    Signature(name='sum', inputs=('x',), variadic=False, parameters={'axis': None})
+    """
+    try:
+        (function,) = ast.parse(f"def {text}: ...").body
+        assert isinstance(function, ast.FunctionDef)
+        arguments = function.args
+        parameters = {
+            name.arg: REQUIRED if default is None else ast.literal_eval(default)
+            for name, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        }
+    except (SyntaxError, ValueError, AssertionError) as error:
+        raise ContractError(
+            f"primitive({text!r}): expected a signature like 'sum(x, *, axis=None)': the inputs, and after * "
+            f"the parameters with their defaults"
+        ) from error
+    inputs = tuple(a.arg for a in arguments.args)
+    if arguments.vararg is not None:
+        inputs += (arguments.vararg.arg,)
+    return Signature(function.name, inputs, arguments.vararg is not None, parameters)
+
+
+def names_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a Python function's parameters, in order.
+
+    >>> names_of(lambda g, out: g)
+    ('g', 'out')
+    """
+    code = getattr(function, "__code__", None)
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if code else ()
+
+
+class Plan:
+    """What to keep and what to call when a given set of inputs needs gradients; made once per set.
+
+    `keep(out, arrays, parameters)` picks the residuals after the forward pass; `pull(g, xp, kept)` calls
+    the rules and returns the cotangents of the needed inputs, in order. Both are generated as source: a
+    straight line of calls with nothing to decide while the network runs.
+    """
+
+    __slots__ = ("keep", "kinds", "needed", "primitive", "pull", "source", "wants_xp")
+
+    def __init__(self, primitive: Primitive, needed: tuple[int, ...]) -> None:
+        self.primitive, self.needed = primitive, needed
+        calls = list(primitive.calls(needed))
+        names = tuple(dict.fromkeys(n for _, rule_names, _ in calls for n in rule_names if primitive.keeps(n)))
+        self.wants_xp = any("xp" in rule_names for _, rule_names, _ in calls)
+        self.kinds = tuple(primitive.kind(n) for n in names)
+        slots = {name: f"kept[{i}]" for i, name in enumerate(names)}
+        kept = "".join(primitive.source_of(n) + ", " for n in names)
+        lines = [
+            f"{target} = rule_{name}({', '.join(slots.get(a, str(index) if a == 'index' else a) for a in rule_names)})"
+            for (target, rule_names, (name, index)) in calls
+        ]
+        wanted = "".join(f"{primitive.bar(i)}, " for i in needed)
+        self.source = "\n    ".join(["def pull(g, xp, kept):", *lines, f"return ({wanted})"])
+        scope: dict[str, Any] = {f"rule_{name}": rule for name, rule in primitive.rules.items()}
+        scope["shape_of"] = np.shape
+        exec(f"def keep(out, arrays, parameters):\n    return ({kept})\n{self.source}", scope)  # noqa: S102
+        self.keep, self.pull = scope["keep"], scope["pull"]
+
+
+class Primitive:
+    """A differentiable function of arrays. Made by `primitive`; called like the function that it is."""
+
+    __slots__ = (
+        "_forwards", "_numpy", "_plans", "arity", "broadcasts", "defaults", "differentiable", "elementwise", "forward",
+        "inputs", "name", "outputs", "parameters", "rules", "selects", "text", "variadic", "view",
+    )  # fmt: skip
+
+    def __init__(
+        self, text: str, rules: Mapping[str, Rule], forward: Callable[..., Any] | None, *,
+        elementwise: bool = False, broadcasts: bool = False, view: bool = False, selects: bool = False,
+        outputs: bool = False,
+    ) -> None:  # fmt: skip
+        self.text, self.rules, self.forward = text, dict(rules), forward
+        self.name, self.inputs, self.variadic, self.parameters = parse(text)
+        self.arity = -1 if self.variadic else len(self.inputs)
+        self.defaults = {n: d for n, d in self.parameters.items() if d is not REQUIRED}
+        self.elementwise, self.broadcasts = elementwise, elementwise or broadcasts
+        self.view, self.selects, self.outputs = view, selects, outputs
+        self.differentiable = bool(rules)
+        self._plans: dict[tuple[int, int], Plan] = {}
+        self._forwards: dict[Library, Callable[..., Any]] = {}
+        self._check_contract()
+        self._numpy = self.forward_in(NUMPY)
+
+    # the contract ------------------------------------------------------------------------------------
+
+    def _check_contract(self) -> None:
+        known = {"g", "out", "xp", *self.inputs, *self.parameters, *(f"{i}_shape" for i in self.inputs)}
+        known |= {"index"} if self.variadic else {f"{i}_bar" for i in self.rules}
+        for name, rule in self.rules.items():
+            if name not in self.inputs:
+                raise ContractError(f"primitive({self.text!r}): a rule for {name!r}, which is no input")
+            for asked in names_of(rule):
+                if asked not in known - {f"{name}_bar"}:
+                    raise ContractError(
+                        f"primitive({self.text!r}): the rule for {name!r} asks for {asked!r}; "
+                        f"it may ask for {', '.join(sorted(known - {f'{name}_bar'}))}"
+                    )
+        for name in self.rules:
+            self._order(name, ())
+
+    def _order(self, name: str, path: tuple[str, ...]) -> list[str]:
+        """The rules to call for the cotangent of `name`: those whose results it asks for, then its own."""
+        if name in path:
+            raise ContractError(f"primitive({self.text!r}): the rules {', '.join(path)} wait for each other")
+        before = [a.removesuffix("_bar") for a in names_of(self.rules[name]) if a.endswith("_bar")]
+        return [n for b in before for n in self._order(b, (*path, name))] + [name]
+
+    # what a plan asks of its primitive -----------------------------------------------------------------
+
+    def bar(self, index: int) -> str:
+        """The name of the cotangent of input number `index`."""
+        return f"bar_{index}" if self.variadic else f"{self.inputs[index]}_bar"
+
+    def calls(self, needed: Iterable[int]) -> Iterable[tuple[str, tuple[str, ...], tuple[str, int]]]:
+        """The rule calls that give the cotangents of the inputs `needed`: target, arguments, rule."""
+        if self.variadic:
+            (name,) = self.inputs
+            return [(self.bar(i), names_of(self.rules[name]), (name, i)) for i in needed]
+        names = dict.fromkeys(n for i in needed for n in self._order(self.inputs[i], ()))
+        return [(f"{n}_bar", names_of(self.rules[n]), (n, -1)) for n in names]
+
+    def keeps(self, name: str) -> bool:
+        """Whether a rule's argument is a residual (and not given by the sweep)."""
+        return name not in ("g", "xp", "index") and not name.endswith("_bar")
+
+    def source_of(self, name: str) -> str:
+        """Where the forward pass finds the residual `name`, as source."""
+        if name == "out":
+            return name
+        if name in self.parameters:
+            return f"parameters[{name!r}]"
+        if name.endswith("_shape"):
+            arrays = self._source_of_input(name.removesuffix("_shape"))
+            return f"tuple([shape_of(a) for a in {arrays}])" if self.variadic else f"shape_of({arrays})"
+        return self._source_of_input(name)
+
+    def _source_of_input(self, name: str) -> str:
+        return "tuple(arrays)" if self.variadic else f"arrays[{self.inputs.index(name)}]"
+
+    def kind(self, name: str) -> int | None:
+        """Which array a residual is: -1 for the output, i for input i, None for what is no array."""
+        if name == "out":
+            return -1
+        return self.inputs.index(name) if name in self.inputs else None
+
+    def plan(self, count: int, mask: int) -> Plan:
+        """The plan for `count` inputs of which those in the bits of `mask` need gradients."""
+        plan = self._plans.get((count, mask))
+        if plan is None:
+            needed = tuple(i for i in range(count) if mask >> i & 1 and self._has_rule(i))
+            plan = self._plans[count, mask] = Plan(self, needed)
+        return plan
+
+    def _has_rule(self, index: int) -> bool:
+        return self.inputs[0 if self.variadic else index] in self.rules
+
+    # calling -------------------------------------------------------------------------------------------
+
+    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
+        if parameters or len(inputs) != self.arity:
+            inputs, parameters = self.bind(inputs, parameters)
+        else:
+            parameters = self.defaults
+        for x in inputs:
+            if isinstance(x, Operators):
+                return x._apply(self, inputs, parameters)
+        return self.evaluate(inputs, parameters)
+
+    def bind(self, inputs: tuple[Any, ...], given: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Sort a call's arguments into inputs and parameters, defaults filled in."""
+        if not self.variadic:
+            extra = dict(zip(self.parameters, inputs[self.arity :], strict=False))
+            if len(inputs) - self.arity > len(self.parameters) or extra.keys() & given.keys():
+                raise ContractError(f"{self.name}() was given too many arguments; it is {self.text}")
+            inputs, given = inputs[: self.arity], extra | given
+            inputs += tuple(given.pop(n) for n in self.inputs[len(inputs) :] if n in given)
+        parameters = self.parameters | given
+        missing = [n for n, value in parameters.items() if value is REQUIRED] + list(self.inputs[len(inputs) :])
+        unknown = given.keys() - self.parameters.keys()
+        if unknown or (missing and not self.variadic):
+            what = f"takes no argument {sorted(unknown)[0]!r}" if unknown else f"misses {missing[0]!r}"
+            raise ContractError(f"{self.name}() {what}; it is {self.text}")
+        return inputs, parameters
+
+    def evaluate(self, arrays: Iterable[Any], parameters: dict[str, Any]) -> Any:
+        """The forward function on plain arrays, of whichever library they are."""
+        try:
+            for array in arrays:
+                if type(array) not in NUMPY_TYPES:
+                    break
+            else:
+                return self._numpy(*arrays, **parameters)
+            arrays = [as_plain(a) for a in arrays]
+            return self.forward_in(namespace_of(*arrays))(*arrays, **parameters)
+        except (ValueError, TypeError) as error:
+            raise restated(self, arrays, parameters, error) from error
+
+    def forward_in(self, library: Library) -> Callable[..., Any]:
+        """The forward function for the arrays of `library`."""
+        found = self._forwards.get(library)
+        if found is None:
+            found = self._forwards[library] = self._resolve(library)
+        return found
+
+    def plain_in(self, library: Library) -> Callable[..., Any]:
+        """The same, called like the primitive itself: what `xp.name` is in a rule."""
+        forward, arity, names, defaults = self.forward_in(library), self.arity, tuple(self.parameters), self.defaults
+        if not names or self.variadic:
+            return partial(forward, **defaults) if defaults else forward
+
+        def plain(*arrays: Any, **given: Any) -> Any:
+            return forward(*arrays[:arity], **defaults | dict(zip(names, arrays[arity:], strict=False)) | given)
+
+        return plain
+
+    def _resolve(self, library: Library) -> Callable[..., Any]:
+        if self.forward is not None:
+            return partial(self.forward, xp=library) if "xp" in names_of(self.forward) else self.forward
+        try:
+            return library.own(self.name)  # type: ignore[no-any-return]
+        except AttributeError:
+            if library is not NUMPY:
+                return partial(self._through_numpy, library)
+        raise ContractError(
+            f"primitive({self.text!r}): NumPy has no function {self.name!r}; give one as forward="
+        )
+
+    def _through_numpy(self, library: Library, *arrays: Any, **parameters: Any) -> Any:
+        """For a library that lacks the function: there and back through NumPy."""
+        plain = [np.from_dlpack(a) if hasattr(a, "__dlpack__") else a for a in arrays]
+        return library.own("asarray")(self._numpy(*plain, **parameters))
+
+    def __repr__(self) -> str:
+        return f"primitive({self.text!r})"
+
+
+def as_plain(value: Any) -> Any:
+    """An argument of a primitive as an array or a scalar; nested lists become NumPy arrays."""
+    if isinstance(value, (list, tuple)):
+        return np.asarray(value)
+    if not isinstance(value, SCALARS):
+        namespace_of(value)
+    return value
+
+
+def described(value: Any) -> str:
+    """An argument in an error message: type and shape of an array, the value of anything else.
+
+    >>> described(np.ones((2, 3))), described(2.5)
+    ('float64 of shape (2, 3)', '2.5')
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def restated(
+    primitive: Primitive, arrays: Iterable[Any], parameters: Mapping[str, Any], error: Exception
+) -> Exception:
+    """The error of a forward function, with the call that caused it."""
+    if isinstance(error, (InputError, ContractError, ShapeError)) or type(error) not in (ValueError, TypeError):
+        return error
+    arrays = list(arrays)
+    names = [f"{primitive.inputs[0]}[{i}]" for i in range(len(arrays))] if primitive.variadic else primitive.inputs
+    call = ", ".join(
+        [f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True)]
+        + [f"{n}={described(v)}" for n, v in parameters.items()]
+    )
+    kind = ShapeError if isinstance(error, ValueError) else InputError
+    return kind(f"{primitive.name}({call}): {_hint(primitive, arrays) or error}")
+
+
+def _hint(primitive: Primitive, arrays: list[Any]) -> str | None:
+    shapes = [np.shape(a) for a in arrays]
+    if primitive.name == "matmul" and all(shapes):
+        (k, n) = shapes[0][-1], shapes[1][-2 if len(shapes[1]) > 1 else 0]
+        if k != n:
+            return f"the last axis of x has {k} elements, the first of the product's axes of y has {n}; they must be equal"
+    if primitive.elementwise:
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            return (
+                f"the shapes {' and '.join(map(str, shapes))} do not broadcast: counted from the right, "
+                f"each pair of lengths must be equal or contain a 1"
+            )
+    return None
+
+
+def primitive(
+    signature: str, /, *, forward: Callable[..., Any] | None = None, broadcasts: bool = False, view: bool = False,
+    **rules: Rule,
+) -> Primitive:
+    """Declare a differentiable function: its signature, its forward function and one rule per input.
+
+    `signature` is like ``"scale(x, *, factor=2.0)"``. `forward` takes the inputs and the parameters as
+    keywords (and `xp`, the namespace, if it names it); without it, the function of that name in the array
+    library is used. Each rule returns the cotangent of its input, of that input's shape; with `broadcasts`,
+    it may be larger, and the engine sums it over the axes along which the input was broadcast. `view` says
+    that the forward function returns a view of its input.
+
+    Raises ContractError when a rule asks for something that it cannot have.
+
+    >>> import chainrule as cr
+    >>> softsign = cr.primitive("softsign(x)", forward=lambda x: x / (1 + abs(x)),
+    ...                         x=lambda g, x, xp: g / (1 + xp.abs(x)) ** 2)
+    >>> float(cr.grad(softsign)(1.0))
+    0.25
+    """
+    return Primitive(signature, rules, forward, broadcasts=broadcasts, view=view)
+
+
+def elementwise(
+    signature: str, /, *, forward: Callable[..., Any] | None = None, selects: bool = False, **rules: Rule
+) -> Primitive:
+    """Declare a primitive that works element by element on inputs that broadcast against each other.
+
+    Its rules do not mention broadcasting: the engine sums each cotangent back to its input's shape.
+    `selects` says that a cotangent of zero means "not taken", as in `where`.
+    """
+    return Primitive(signature, rules, forward, elementwise=True, selects=selects)
+
+
+def several(signature: str, /, *, forward: Callable[..., Any] | None = None, **rules: Rule) -> Primitive:
+    """Declare a primitive with several outputs; in its rules, `g` and `out` are tuples."""
+    return Primitive(signature, rules, forward, outputs=True)

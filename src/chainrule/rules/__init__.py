@@ -1,0 +1,1 @@
+"""The calculus: every primitive and its derivative rules, and nothing else."""

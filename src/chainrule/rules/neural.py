@@ -1,0 +1,85 @@
+"""The functions of neural networks that need a rule of their own: for stability, or to keep less."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.namespace import NUMPY
+from chainrule.primitives import elementwise, primitive
+from chainrule.rules.reduce import spread
+
+
+def _sigmoid(x: Any, xp: Any) -> Any:
+    # exp(-x) overflows to inf for very negative x, and 1 / inf is the right answer, 0.
+    if xp is NUMPY:
+        with np.errstate(over="ignore"):
+            return 1 / (1 + np.exp(-x))
+    return 1 / (1 + xp.exp(-x))
+
+
+sigmoid = elementwise("sigmoid(x)", forward=_sigmoid, x=lambda g, out: g * out * (1 - out))
+logit = elementwise("logit(x)", forward=lambda x, xp: xp.log(x) - xp.log1p(-x),
+                                x=lambda g, x: g / (x * (1 - x)))  # fmt: skip
+softplus = elementwise(
+    "softplus(x)", forward=lambda x, xp: xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x))),
+    x=lambda g, x, xp: g * xp.sigmoid(x),
+)  # fmt: skip
+relu = elementwise(
+    "relu(x)", forward=lambda x, xp: np.maximum(x, 0) if xp is NUMPY else xp.maximum(x, xp.zeros_like(x)),
+    x=lambda g, out, xp: xp.where(out > 0, g, xp.zeros_like(g)),
+)  # fmt: skip
+
+
+def _shifted(x: Any, axis: Any, xp: Any) -> Any:
+    """x less its maximum, so that no exponential overflows."""
+    top = xp.max(x, axis=axis, keepdims=True)
+    return x - xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+
+
+def _softmax(x: Any, xp: Any, axis: Any) -> Any:
+    e = xp.exp(_shifted(x, axis, xp))
+    return e / xp.sum(e, axis=axis, keepdims=True)
+
+
+def _log_softmax(x: Any, xp: Any, axis: Any) -> Any:
+    z = _shifted(x, axis, xp)
+    with np.errstate(divide="ignore"):
+        return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
+
+
+def _logsumexp(x: Any, xp: Any, axis: Any, keepdims: bool) -> Any:
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    with np.errstate(divide="ignore"):
+        out = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+    return out if keepdims else xp.reshape(out, xp.sum(x, axis=axis).shape)
+
+
+def _logsumexp_rule(g: Any, x: Any, out: Any, axis: Any, x_shape: Any, xp: Any) -> Any:
+    out = xp.where(out == -math.inf, xp.zeros_like(out), out)
+    return spread(g, x_shape, axis, xp) * xp.exp(x - spread(out, x_shape, axis, xp))
+
+
+softmax = primitive("softmax(x, *, axis=-1)", forward=_softmax,
+    x=lambda g, out, axis, xp: out * (g - xp.sum(g * out, axis=axis, keepdims=True)))  # fmt: skip
+log_softmax = primitive("log_softmax(x, *, axis=-1)", forward=_log_softmax,
+    x=lambda g, out, axis, xp: g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True))  # fmt: skip
+logsumexp = primitive("logsumexp(x, *, axis=None, keepdims=False)", forward=_logsumexp, x=_logsumexp_rule)
+
+
+def _cross_entropy(x: Any, y: Any, xp: Any, axis: int) -> Any:
+    return -xp.sum(y * xp.log_softmax(x, axis=axis), axis=axis)
+
+
+def _cross_entropy_rule(g: Any, x: Any, y: Any, axis: int, xp: Any) -> Any:
+    weight = xp.sum(y, axis=axis, keepdims=True)
+    return xp.expand_dims(g, axis=axis) * (xp.softmax(x, axis=axis) * weight - y)
+
+
+cross_entropy_of_logits = primitive(
+    "cross_entropy_of_logits(x, y, *, axis=-1)", forward=_cross_entropy, x=_cross_entropy_rule,
+    y=lambda g, x, axis, xp: -xp.expand_dims(g, axis=axis) * xp.log_softmax(x, axis=axis),
+)  # fmt: skip

@@ -1,0 +1,605 @@
+"""Tensor: an array that remembers how it was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from chainrule.backward import Hook, Node, Sweep, first_bad
+from chainrule.errors import AnomalyError, BackwardError, GradientLostError, InPlaceError, InputError, ShapeError
+from chainrule.inplace import note_change, version
+from chainrule.lines import here, place
+from chainrule.modes import ANOMALY, RECORD, mode, switched
+from chainrule.namespace import is_array, namespace_of
+from chainrule.operators import Operators
+from chainrule.primitives import Plan, Primitive, described
+from chainrule.typing import DType, Shape
+
+
+class View(NamedTuple):
+    """What a view shows: of which Tensor, through which primitive, and the node it was made from."""
+
+    base: Tensor
+    primitive: Primitive
+    parameters: dict[str, Any]
+    node: Node | None
+
+    def of(self, whole: Any) -> Any:
+        """The same part of another array or Tensor of the base's shape."""
+        return self.primitive(whole, **self.parameters)
+
+
+class Tensor(Operators):
+    """An array whose operations are recorded, so that gradients can flow back through them.
+
+    Parameters
+    ----------
+    data
+        An array (not copied), a number, or nested lists of numbers. Of any shape; gradients need a
+        floating-point type.
+    requires_grad
+        Whether `backward()` shall leave a gradient in `.grad`.
+    dtype
+        Convert to this type first.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node", "_view")
+
+    _data: Any
+    _node: Node | None
+    _view: View | None
+
+    def __init__(self, data: Any, requires_grad: bool = False, *, dtype: DType = None) -> None:
+        self._data = _as_data(data, dtype)
+        self._node = self._view = None
+        if requires_grad:
+            self.requires_grad = True
+
+    # the array -----------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The array itself; it shares memory with the Tensor and records nothing."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is self._data:  # t.data += 1 changed the memory and hands the same array back
+            note_change(value, here())
+            return
+        value = _as_data(value, None)
+        if self._node is not None and value.dtype != self._node.dtype:
+            raise InputError(
+                f"data of a Tensor of type {self._node.dtype} that needs a gradient was set to "
+                f"{described(value)}; convert it with .astype({self._node.dtype})"
+            )
+        self._data = value
+        if self.is_leaf and self._node is not None:
+            self._node.shape = value.shape
+
+    @property
+    def shape(self) -> Shape:
+        """The lengths of the axes."""
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(np.prod(self._data.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the elements, in bytes."""
+        return self.size * int(self._data.dtype.itemsize)
+
+    @property
+    def device(self) -> Any:
+        """The device of the array, as its library names it."""
+        return self._data.device
+
+    @property
+    def version(self) -> int:
+        """How often the memory of this Tensor was changed in place."""
+        return version(self._data)
+
+    def numpy(self) -> np.ndarray:
+        """The data as a NumPy array that shares memory.
+
+        Raises GradientLostError if the Tensor needs a gradient: use `t.detach().numpy()` or `t.data`.
+        """
+        if self.requires_grad:
+            raise GradientLostError(
+                f"a Tensor of shape {self.shape} that needs a gradient cannot become a NumPy array without "
+                f"losing it; write t.detach().numpy() if that is meant"
+            )
+        return np.asarray(self._data)
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item() needs exactly one element, but the Tensor has shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists."""
+        return self._data.tolist()
+
+    def detach(self) -> Self:
+        """The same array without its history; it shares memory."""
+        return self._wrapped(self._data)
+
+    # the gradient --------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows back to this Tensor."""
+        return self._current_node() is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            if not wanted:
+                raise BackwardError("requires_grad of a computed Tensor cannot be cleared; use t.detach()")
+        elif not wanted:
+            self._node = None
+        elif self._node is None:
+            check_differentiable(self._data, "requires_grad=True")
+            self._node = Node(None, (), (), self._data.shape, self._data.dtype, None)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the Tensor was made by the user and not by an operation on Tensors that need gradients."""
+        node = self._current_node()
+        return node is None or node.plan is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient; None before the first `backward()`."""
+        return None if self._node is None else self._node.grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        node = self._node
+        if node is None:
+            if value is not None:
+                raise BackwardError("grad was set on a Tensor that needs no gradient; set requires_grad first")
+            return
+        if value is not None:
+            value = value if isinstance(value, Tensor) else self._wrapped(_as_data(value, None))
+            if value.shape != self.shape:
+                raise ShapeError(f"grad of shape {value.shape} was set on a Tensor of shape {self.shape}")
+        node.grad = value
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed Tensor in `.grad` too."""
+        node = self._current_node()
+        if node is None:
+            raise BackwardError("retain_grad() on a Tensor that needs no gradient")
+        node.retains = True
+
+    def register_hook(self, hook: Hook) -> Callable[[], None]:
+        """Call `hook(g)` with each gradient that arrives here; what it returns replaces the gradient.
+
+        Returns a function that removes the hook.
+        """
+        node = self._current_node()
+        if node is None:
+            raise BackwardError("register_hook() on a Tensor that needs no gradient")
+        wrapped = self._hook(hook)
+        node.hooks = [*(node.hooks or ()), wrapped]
+        return lambda: node.hooks.remove(wrapped) if node.hooks and wrapped in node.hooks else None
+
+    def _hook(self, hook: Hook) -> Hook:
+        """The user's hook, which sees Tensors, for the sweep, which hands out arrays unless it is recorded."""
+        wrap = type(self)._wrapped
+
+        def wrapped(g: Any) -> Any:
+            recorded = isinstance(g, Tensor)
+            changed = hook(g if recorded else wrap(g))
+            if changed is None:
+                return None
+            changed = changed if isinstance(changed, Tensor) else wrap(_as_data(changed, None))
+            if changed.shape != g.shape:
+                raise ShapeError(f"a hook turned a gradient of shape {g.shape} into one of shape {changed.shape}")
+            return changed if recorded else changed._data
+
+        return wrapped
+
+    def backward(self, g: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+        """Sweep back from here and add to the `.grad` of every leaf that this Tensor was made from.
+
+        `g` is the cotangent of this Tensor, of its shape; a scalar needs none. `retain_graph` keeps the
+        residuals for another sweep; `create_graph` makes gradients that can be differentiated again.
+
+        Raises BackwardError where there is nothing to sweep, where a non-scalar has no cotangent, where
+        residuals were freed (FreedGraphError) or changed in place (ModifiedError).
+        """
+        node = self._current_node()
+        if node is None:
+            raise BackwardError(
+                f"backward() on a Tensor of shape {self.shape} that does not depend on any Tensor with "
+                f"requires_grad=True{'' if mode.get() & RECORD else ' (or was computed under no_grad)'}"
+            )
+        sweep_from(
+            self,
+            _seed(self, g),
+            sinks=(),
+            deposit=_deposit_of(type(self)),
+            create_graph=create_graph,
+            retain_graph=retain_graph,
+        )
+
+    # making Tensors ------------------------------------------------------------------------------------
+
+    @classmethod
+    def _wrapped(cls, data: Any, node: Node | None = None) -> Self:
+        """A Tensor around an array, unchecked: the constructor of the hot path."""
+        tensor = cls.__new__(cls)
+        tensor._data = data
+        tensor._node = node
+        tensor._view = None
+        return tensor
+
+    @staticmethod
+    def _apply(primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
+        """Apply a primitive: run it on the arrays, and record it if an input needs a gradient."""
+        arrays: list[Any] = []
+        parents: list[Node] = []
+        mask, bit, kind = 0, 1, Tensor
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x._data)
+                node = x._node if x._view is None else x._current_node()
+                if node is not None:
+                    mask |= bit
+                    parents.append(node)
+                kind = type(x)
+            else:
+                arrays.append(x)
+            bit += bit
+        out = primitive.evaluate(arrays, parameters)
+        flags = mode.get()
+        if flags & ANOMALY:
+            _check_finite(primitive, arrays, out)
+        if not (mask and flags & RECORD and primitive.differentiable):
+            node = None
+        else:
+            plan = primitive.plan(len(arrays), mask)
+            if len(parents) != len(plan.needed):
+                parents = _parents_of(plan, inputs)
+            node = _recorded(plan, tuple(parents), out, arrays, parameters) if parents else None
+        if primitive.outputs:
+            return _outputs(kind, node, out)
+        result = kind._wrapped(out, node)
+        if primitive.view and type(out) is np.ndarray:
+            _note_view(result, inputs[0], primitive, parameters)
+        return result
+
+    # changing in place ---------------------------------------------------------------------------------
+
+    def _current_node(self) -> Node | None:
+        """The node, renewed if this is a view of a Tensor that was changed in place since."""
+        view = self._view
+        if view is not None:
+            current = view.base._current_node()
+            if current is not view.node:
+                with switched(on=RECORD):
+                    fresh = view.of(view.base)
+                self._node, self._view = fresh._node, view._replace(node=current)
+        return self._node
+
+    def _replace(self, change: Callable[[Any], Any], name: str) -> Self:
+        """Change this Tensor in place to `change(self)`: its memory, its node, and those it is a view of."""
+        recording = mode.get() & RECORD
+        if recording and self.requires_grad and self._root().is_leaf:
+            raise InPlaceError(
+                f"{name} would change a leaf of shape {self.shape} that needs a gradient; do it under "
+                f"cr.no_grad(), on t.data, or make a new Tensor (t = t + ...)"
+            )
+        line = here()
+        old = self._wrapped(_copied(self._data), self._current_node())
+        new = change(old)
+        if new.shape != self.shape:
+            raise ShapeError(f"{name} on a Tensor of shape {self.shape} would give shape {new.shape}")
+        self._store(new, name)
+        note_change(self._data, line)
+        if recording:
+            self._node = new._node if isinstance(new, Tensor) else None
+            self._renew_base()
+        return self
+
+    def _store(self, new: Any, name: str) -> None:
+        values = new._data if isinstance(new, Tensor) else new
+        if not isinstance(self._data, np.ndarray):
+            self._data = namespace_of(values).astype(values, self.dtype)
+        elif np.can_cast(values.dtype, self.dtype, "same_kind"):
+            self._data[...] = values
+        else:
+            raise InputError(
+                f"{name} would put {described(values)} into a Tensor of type {self.dtype}; convert it first"
+            )
+
+    def _root(self) -> Tensor:
+        return self if self._view is None else self._view.base._root()
+
+    def _renew_base(self) -> None:
+        view = self._view
+        if view is None:
+            return
+        base = view.base
+        renewed = self._ops.view_update(base._wrapped(base._data, base._node), self, part=view.of)
+        base._node = renewed._node
+        self._view = view._replace(node=base._node)
+        base._renew_base()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._replace(lambda old: self._ops.index_update(old, value, key=key), "an assignment to elements")
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._replace(lambda old: old + other, "+=")
+
+    def __isub__(self, other: Any) -> Self:
+        return self._replace(lambda old: old - other, "-=")
+
+    def __imul__(self, other: Any) -> Self:
+        return self._replace(lambda old: old * other, "*=")
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._replace(lambda old: old / other, "/=")
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        return self._replace(lambda old: old // other, "//=")
+
+    def __imod__(self, other: Any) -> Self:
+        return self._replace(lambda old: old % other, "%=")
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._replace(lambda old: old**other, "**=")
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self._replace(lambda old: old @ other, "@=")
+
+    def fill(self, value: Any) -> None:
+        """Set every element to `value`."""
+        self[...] = value
+
+    # Python's protocols --------------------------------------------------------------------------------
+
+    def __array__(self, dtype: DType = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise GradientLostError(
+                f"a Tensor of shape {self.shape} that needs a gradient was about to become a NumPy array, "
+                f"and its gradient would be lost\n  at {here()}\nUse NumPy functions on the Tensor itself, "
+                f"build arrays with np.stack or cr.ops.stack instead of np.array([...]), start from "
+                f"np.zeros_like(tensor) to assign into, or write t.detach() if no gradient is wanted."
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"the truth of a Tensor with shape {self.shape} is ambiguous; use t.any() or t.all(), or "
+                f"np.where for a choice per element"
+            )
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if np.dtype(self.dtype).kind not in "iu":
+            raise InputError(f"only an integer Tensor can be an index, but this is {described(self)}")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise InputError("a Tensor of shape () has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Self]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __repr__(self) -> str:
+        text = np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")
+        kind = f", dtype={self.dtype}" if self.dtype not in (np.float64, np.int64, np.bool_) else ""
+        node = self._current_node()
+        history = "" if node is None else ", requires_grad=True" if node.plan is None else f", from={node.name}"
+        return f"Tensor({text}{kind}{history})"
+
+    def __format__(self, specification: str) -> str:
+        return format(self.item(), specification) if specification else str(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise InputError("a computed Tensor cannot be copied or pickled with its history; use t.detach()")
+        return (type(self), (self._data, self.requires_grad))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if not self.is_leaf:
+            raise InputError("a computed Tensor cannot be copied with its history; use t.detach()")
+        return type(self)(_copied(self._data), self.requires_grad)
+
+
+def _as_data(data: Any, dtype: DType) -> Any:
+    """The array behind whatever a Tensor is made from."""
+    if isinstance(data, Tensor):
+        data = data._data
+    if not is_array(data):
+        try:
+            data = np.asarray(data)
+        except ValueError as error:
+            raise ShapeError(f"a Tensor cannot be made from nested lists of unequal lengths: {error}") from error
+        if data.dtype.kind not in "biufc":
+            raise InputError(f"a Tensor holds numbers, but was given {described(data)}: {str(data)[:60]}")
+    if dtype is not None:
+        data = namespace_of(data).astype(data, dtype)
+    return data
+
+
+def _copied(data: Any) -> Any:
+    return data.copy() if isinstance(data, np.ndarray) else data
+
+
+def check_differentiable(data: Any, what: str) -> None:
+    """Raise InputError unless the array has a type that has gradients.
+
+    >>> check_differentiable(np.arange(3), "grad")
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.InputError: grad needs floating-point numbers, but was given int64 of shape (3,); ...
+    """
+    namespace = namespace_of(data)
+    kind = getattr(data.dtype, "kind", None)
+    floating = kind == "f" if kind else namespace.isdtype(data.dtype, "real floating")
+    if not floating:
+        mend = (
+            "complex gradients are not defined here; split it into real and imaginary parts"
+            if kind == "c"
+            else "convert with .astype(float), or write 3.0 for 3"
+        )
+        raise InputError(f"{what} needs floating-point numbers, but was given {described(data)}; {mend}")
+
+
+def _seed(tensor: Tensor, g: Any) -> Any:
+    """The cotangent to start from: the one given, or 1 for a scalar."""
+    if g is None:
+        if tensor.size != 1:
+            raise BackwardError(
+                f"backward() from a Tensor of shape {tensor.shape} needs a cotangent of that shape; only a "
+                f"scalar needs none. Sum or average it first, or pass backward(g)"
+            )
+        return namespace_of(tensor._data).ones_like(tensor._data)
+    g = g if isinstance(g, Tensor) else _as_data(g, None)
+    if g.shape != tensor.shape:
+        raise ShapeError(f"backward(g): g has shape {g.shape}, but the Tensor has shape {tensor.shape}")
+    return g
+
+
+def sweep_from(
+    tensor: Tensor,
+    g: Any,
+    *,
+    sinks: tuple[Node, ...],
+    deposit: Callable[[Node, Any], None] | None,
+    create_graph: bool,
+    retain_graph: bool | None,
+) -> dict[Node, Any]:
+    """Run one reverse sweep from `tensor`; with `create_graph`, recorded on Tensors."""
+    node = tensor._current_node()
+    assert node is not None
+    retain = create_graph if retain_graph is None else retain_graph
+    if not create_graph:
+        g = g._data if isinstance(g, Tensor) else g
+        return Sweep(sinks=sinks, deposit=deposit, retain=retain).run(node, g)
+    kind = type(tensor)
+    g = g if isinstance(g, Tensor) else kind._wrapped(g)
+    residuals = _residuals_of(kind)
+    return Sweep(sinks=sinks, deposit=deposit, residuals=residuals, retain=retain).run(node, g)
+
+
+def _residuals_of(kind: type[Tensor]) -> Callable[[Node], tuple[Any, ...]]:
+    """A function that gives a node's residuals as Tensors with their history."""
+
+    def residuals(node: Node) -> tuple[Any, ...]:
+        plan = node.plan
+        assert plan is not None and node.kept is not None
+        sources = dict(zip(plan.needed, node.parents, strict=True))
+        return tuple(_with_history(kind, v, k, node, sources) for v, k in zip(node.kept, plan.kinds, strict=True))
+
+    return residuals
+
+
+def _with_history(kind: type[Tensor], value: Any, which: int | None, node: Node, sources: dict[int, Node]) -> Any:
+    if which is None:
+        return value
+    if which == -1:
+        if isinstance(value, tuple):
+            return _outputs(kind, node, value)
+        return kind._wrapped(value, node)
+    if isinstance(value, tuple):
+        return tuple(kind._wrapped(v, sources[i]) if i in sources else v for i, v in enumerate(value))
+    return kind._wrapped(value, sources[which]) if which in sources else value
+
+
+def _deposit_of(kind: type[Tensor]) -> Callable[[Node, Any], None]:
+    """A function that adds an arriving gradient to a node's `.grad`."""
+
+    def deposit(node: Node, g: Any) -> None:
+        g = g if isinstance(g, Tensor) else kind._wrapped(g)
+        node.grad = g if node.grad is None else node.grad + g
+
+    return deposit
+
+
+def _recorded(
+    plan: Plan, parents: tuple[Node, ...], out: Any, arrays: list[Any], parameters: dict[str, Any]
+) -> Node:
+    """The node of an application; its place is that of the caller of the primitive."""
+    kept = plan.keep(out, arrays, parameters)
+    if plan.primitive.outputs:
+        return Node(plan, parents, kept, None, None, place(4))
+    return Node(plan, parents, kept, out.shape, out.dtype, place(4))
+
+
+def _parents_of(plan: Plan, inputs: tuple[Any, ...]) -> list[Node]:
+    """The parents where not every input that needs a gradient has a rule."""
+    return [node for i in plan.needed if (node := inputs[i]._current_node()) is not None]
+
+
+_pick = Primitive("pick(x, *, index, count)", {
+    "x": lambda g, index, count: tuple(g if i == index else None for i in range(count)),
+}, lambda x, index, count: x[index])  # fmt: skip
+"""One of several outputs; its cotangent is that output's place in a tuple."""
+
+
+def _outputs(kind: type[Tensor], node: Node | None, values: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """The results of a primitive with several outputs, each a Tensor with a node of its own."""
+    return tuple(kind._wrapped(v, _output(node, v, i, len(values))) for i, v in enumerate(values))
+
+
+def _output(node: Node | None, value: Any, index: int, count: int) -> Node | None:
+    if node is None or np.dtype(value.dtype).kind != "f":
+        return None
+    return Node(_pick.plan(1, 1), (node,), (index, count), value.shape, value.dtype, node.where)
+
+
+def _note_view(result: Tensor, source: Tensor, primitive: Primitive, parameters: dict[str, Any]) -> None:
+    shown, whole = result._data.base, source._data
+    if shown is not None and isinstance(whole, np.ndarray) and (shown is whole or shown is whole.base):
+        result._view = View(source, primitive, parameters, source._node)
+
+
+def _check_finite(primitive: Primitive, arrays: list[Any], out: Any) -> None:
+    for value in out if primitive.outputs else (out,):
+        bad = first_bad(value)
+        if bad:
+            names = primitive.inputs * (len(arrays) if primitive.variadic else 1)
+            operands = ", ".join(f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True))
+            raise AnomalyError(f"{primitive.text} gave {bad}\n  operands {operands}\n  at {here()}")
+

@@ -1,0 +1,54 @@
+"""Training: the loop, the gradient check before it, metrics, model files and the loss curve.
+
+>>> from chainrule import data, train
+>>> run = train.TableTraining.prepare(*data.open_table("iris"), train.Settings(hidden=(8,), epochs=5))
+>>> print(run.summary())
+iris · 150 rows · 4 features · 3 classes · network 4-8-3 · cross-entropy · Adam
+"""
+
+from chainrule.train.files import OutputError, OutputFiles, output_files, write_atomically
+from chainrule.train.gradients import GradientCheck, check_parameters
+from chainrule.train.loop import Best, DivergedError, Epoch, evaluate, fit
+from chainrule.train.loss_curve import loss_curve
+from chainrule.train.metrics import (
+    accuracy,
+    confusion_table,
+    mean_absolute_error,
+    r_squared,
+    root_mean_squared_error,
+)
+from chainrule.train.model import Prediction, TableModel
+from chainrule.train.model_file import load_model, save_model
+from chainrule.train.settings import Settings, hidden_sizes
+from chainrule.train.tabular import TableTraining
+from chainrule.train.tasks import Classification, Evaluation, Regression
+
+__all__ = [
+    "Best",
+    "Classification",
+    "DivergedError",
+    "Epoch",
+    "Evaluation",
+    "GradientCheck",
+    "OutputError",
+    "OutputFiles",
+    "Prediction",
+    "Regression",
+    "Settings",
+    "TableModel",
+    "TableTraining",
+    "accuracy",
+    "check_parameters",
+    "confusion_table",
+    "evaluate",
+    "fit",
+    "hidden_sizes",
+    "load_model",
+    "loss_curve",
+    "mean_absolute_error",
+    "output_files",
+    "r_squared",
+    "root_mean_squared_error",
+    "save_model",
+    "write_atomically",
+]

@@ -1,0 +1,80 @@
+"""Files of a training run: where they go, and writing them so that nothing is ever half-written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from chainrule.errors import OptionError
+
+
+class OutputError(OptionError):
+    """A place where nothing can be written."""
+
+
+class OutputFiles(NamedTuple):
+    """The files that a training run writes."""
+
+    model: Path
+    curve: Path
+
+
+def output_files(name: str, folder: str | Path | None = None, save: str | Path | None = None) -> OutputFiles:
+    """Where the model and the loss curve of a run go, after making sure that they can be written there.
+
+    Args:
+        name: of the table; the files are ``name.safetensors`` and ``name.svg``.
+        folder: where they go, made if needed; None is the current folder.
+        save: the model's own path instead; the curve goes beside it.
+
+    Raises:
+        OptionError: both `folder` and `save`, or a `save` that does not end in .safetensors.
+        OutputError: the folder cannot be made or written to, or a file's place is taken by a folder.
+    """
+    if folder is not None and save is not None:
+        raise OptionError(f"give either the folder {folder} or the file {save} to save to, not both")
+    model = Path(folder or ".") / f"{name}.safetensors" if save is None else Path(save)
+    if model.suffix != ".safetensors":
+        raise OptionError(f"the model's file must end in .safetensors, but {str(model)!r} does not")
+    files = OutputFiles(model, model.with_suffix(".svg"))
+    _require_writable(model.parent)
+    for path in files:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder, so no file of that name can be written")
+    return files
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Permission bits do not tell (root, read-only mounts, full disks); writing does.
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"nothing can be written to the folder {folder} ({reason}): choose another"
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that its path holds, at any moment, either what it held before or all of `content`.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is unchanged.
+    """
+    # In the same folder, because a rename across file systems is a copy.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""What the project says of itself is true, and every example in its documents runs."""
+
+import doctest
+import re
+import shlex
+import subprocess
+import sysconfig
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chainrule
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "chainrule"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+COMMAND = Path(sysconfig.get_path("scripts")) / "chainrule"
+
+FENCE = re.compile(r"\s*(?P<marks>`{3,}|~{3,})\s*(?P<language>[\w-]*)")
+EXCUSE = re.compile(r"<!--\s*not executed\b:?\s*(?P<reason>.*?)\s*-->")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a Markdown file; ``line`` is that of its first line of code."""
+
+    language: str
+    code: str
+    line: int
+    excuse: str | None
+
+
+def fenced_blocks(text: str) -> Iterator[Block]:
+    """The fenced blocks of a Markdown text, with the reason given for not executing one, if any."""
+    language, marks, excuse, start, code, before = "", "", None, 0, list[str](), ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        fence = FENCE.match(line)
+        if marks and line.strip().startswith(marks) and not line.strip().strip(marks[0]):
+            yield Block(language, textwrap.dedent("\n".join(code)) + "\n", start, excuse)
+            marks, before = "", ""
+        elif marks:
+            code.append(line)
+        elif fence:
+            language, marks, start, code = fence["language"], fence["marks"], number + 1, []
+            excuse = found["reason"] if (found := EXCUSE.search(before)) else None
+        elif line.strip():
+            before = line
+    assert not marks, f"line {start - 1}: this block is never closed"
+
+
+def run_python(block: Block, path: Path, namespace: dict[str, Any]) -> None:
+    """Execute a block, as a doctest if it shows prompts; tracebacks name the document's own lines."""
+    if not block.code.lstrip().startswith(">>>"):
+        exec(compile("\n" * (block.line - 1) + block.code, path, "exec"), namespace)
+        return
+    test = doctest.DocTestParser().get_doctest(block.code, namespace, path.name, str(path), block.line - 1)
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(
+        test, out=report.append, clear_globs=False
+    )
+    namespace.update(test.globs)
+    assert not report, "".join(report)
+
+
+def run_commands(block: Block, path: Path) -> int:
+    """Run every line that starts with ``$ chainrule``; how many there were."""
+    lines = block.code.replace("\\\n", " ").splitlines()
+    commands = [line.removeprefix("$ ") for line in lines if line.startswith("$ chainrule")]
+    for command in commands:
+        arguments = shlex.split(command, comments=True)[1:]
+        run = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, timeout=300)
+        assert run.returncode == 0, f"{path.name}, line {block.line}: {command}\n{run.stdout}{run.stderr}"
+    return len(commands)
+
+
+def run_document(path: Path) -> int:
+    """Execute a document from top to bottom in the current folder; how many examples it had."""
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    executed = 0
+    for block in fenced_blocks(path.read_text(encoding="utf-8")):
+        if block.excuse is not None:
+            assert block.excuse, f"{path.name}, line {block.line}: not executed, and no reason is given"
+        elif block.language in ("python", "pycon"):
+            run_python(block, path, namespace)
+            executed += 1
+        else:
+            executed += run_commands(block, path)
+    return executed
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_examples_of_a_document_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    executed = run_document(path)
+    assert executed or path.name != "README.md", "the README shows no example"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("```python\nassert 1 == 2, 'one'\n```\n", "one"),
+        ("1. So:\n   ~~~python\n   assert 1 == 2, 'two'\n   ~~~\n", "two"),
+        ("```python\n>>> 1 + 1\n3\n```\n", "Expected:"),
+        ("```console\n$ chainrule no-such-command\n```\n", "line 2: chainrule no-such-command"),
+        ("<!-- not executed -->\n```python\n1 / 0\n```\n", "no reason is given"),
+        ("```python\nx = 1\n", "line 1: this block is never closed"),
+    ],
+)
+def test_a_wrong_example_fails(tmp_path: Path, text: str, message: str) -> None:
+    document = tmp_path / "wrong.md"
+    document.write_text(text, encoding="utf-8")
+    with pytest.raises(AssertionError, match=message):
+        run_document(document)
+
+
+def test_the_blocks_of_a_document_share_their_names(tmp_path: Path) -> None:
+    document = tmp_path / "right.md"
+    document.write_text(
+        "```python\nx = 2\n```\n```pycon\n>>> y = x + 1\n>>> y\n3\n```\n```python\nassert y == 3\n```\n"
+        "<!-- not executed: it needs a GPU -->\n\n```python\n1 / 0\n```\n```text\n$ make run\n```\n"
+        "````markdown\n```python\n1 / 0\n```\n````\n",
+        encoding="utf-8",
+    )
+    assert run_document(document) == 3
+
+
+def test_the_code_under_test_is_that_of_this_checkout() -> None:
+    assert Path(chainrule.__file__).parent == PACKAGE
+
+
+def test_one_version_everywhere() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert chainrule.__version__ == version("chainrule") == declared
+    assert f"\n## [{declared}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_users_get_our_types() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_the_package_is_small() -> None:
+    files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 2_000_000
+
+
+def test_no_file_names_a_folder_of_its_authors_machine() -> None:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    private = re.compile(r"/(?:work|root|home/\w+|Users/\w+)/|/(?:tmp)/w")
+    paths = [ROOT / name for name in listing.stdout.split("\0") if name]
+    mentions = [
+        f"{path.relative_to(ROOT)}, line {number}: {line.strip()}"
+        for path in paths
+        if path.is_file()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if private.search(line)
+    ]
+    assert mentions == []
