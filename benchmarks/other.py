@@ -29,6 +29,7 @@ INSTALLED_MEGABYTES = 2
 CHAIN_LENGTHS = (10**3, 10**4, 10**5, 10**6)
 CHAIN_DEVIATION = 0.30
 CHAIN_OPERATIONS = 10**5  # at least so many are timed for every length
+CHAIN_WARM_UP = 10**4  # fills Python's lists of free objects, which are not given back
 MEMORY_RUNS = 5
 LAYERS, WIDTH, ROWS = 20, 512, 512
 
@@ -94,11 +95,11 @@ def chain() -> list[Finding]:
 
 def chain_finding(length: int, result: Mapping[str, float]) -> Finding:
     forward, backward = result["forward"] * 1e6, result["backward"] * 1e6
-    # A chain's own objects are counted, not its bytes: the allocator may keep freed pages.
-    left = max(result["blocks_left_after_backward"], result["blocks_left_after_forward"]) / length
+    # Python's objects are counted, and memory only shown: the allocator may keep freed pages.
+    left = max(result["left_after_backward"], result["left_after_forward"])
     measured = (
-        f"{forward:.2f} + {backward:.2f} µs per operation, {left:.3f} objects and "
-        f"{result['resident_left'] / 2**20:.0f} MB of {result['resident_peak'] / 2**20:.0f} MB left"
+        f"{forward:.2f} + {backward:.2f} µs per operation, {left:.3f} objects each and "
+        f"{result['resident_left'] / 2**20:.0f} of {result['resident_peak'] / 2**20:.0f} MB left"
     )
     return Finding(f"chain of {length:,} operations", measured, "all freed", left < 0.01)
 
@@ -108,17 +109,17 @@ def measure_chain(length: str) -> Mapping[str, float]:
     operations = int(length)
     gc.disable()
     for _ in range(3):
-        run_chain(1000)
+        run_chain(CHAIN_WARM_UP)
     before_resident, before = resident("VmRSS"), sys.getallocatedblocks()
     reset_peak()
     runs = [run_chain(operations) for _ in range(max(3, CHAIN_OPERATIONS // operations))]
     peak, after_backward = resident("VmHWM"), sys.getallocatedblocks()
-    forward_only(operations)
+    forward_chain(operations)  # and drop it: destructors must not recurse through it either
     return {
         "forward": median(forward for forward, _ in runs) / operations,
         "backward": median(backward for _, backward in runs) / operations,
-        "blocks_left_after_backward": after_backward - before,
-        "blocks_left_after_forward": sys.getallocatedblocks() - after_backward,
+        "left_after_backward": (after_backward - before) / operations / len(runs),
+        "left_after_forward": (sys.getallocatedblocks() - after_backward) / operations,
         "resident_peak": peak - before_resident,
         "resident_left": resident("VmRSS") - before_resident,
     }
@@ -132,11 +133,6 @@ def run_chain(operations: int) -> tuple[float, float]:
     end = perf_counter()
     assert abs(x.grad.data / 1.000001**operations - 1) < 1e-6, "the gradient of the chain is wrong"
     return middle - start, end - middle
-
-
-def forward_only(operations: int) -> None:
-    """Build a chain and drop it: destructors must not recurse through it either."""
-    forward_chain(operations)
 
 
 def forward_chain(operations: int) -> tuple[Any, Any]:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import AnomalyError, FreedGraphError, ModifiedError, RuleError
-from chainrule.inplace import change_since, changes, next_order
+from chainrule.inplace import Change, change_since, changes, next_order
 from chainrule.lines import Place, described_place
 from chainrule.modes import ANOMALY, mode
 from chainrule.namespace import is_array, namespace_of
-from chainrule.primitives import Plan, described
+from chainrule.primitives import Plan, Primitive, described
 from chainrule.typing import DType, Shape
 
 Hook = Callable[[Any], Any]
@@ -133,7 +133,7 @@ class Sweep:
             cotangents = plan.pull(g, xp, kept)
         if self.checks_values:
             _check_values(node, plan, cotangents)
-        if kept and not self.retain:
+        if plan.keeps_arrays and not self.retain:
             node.kept = None
         for parent, cotangent in zip(node.parents, cotangents, strict=True):
             if cotangent is not None:
@@ -233,16 +233,28 @@ def _freed(node: Node) -> str:
 
 def _check_unmodified(node: Node, plan: Plan, kept: tuple[Any, ...]) -> None:
     for value, kind in zip(kept, plan.kinds, strict=True):
-        for array in value if type(value) is tuple and kind is not None else (value,):
-            change = change_since(array, node.order)
+        if type(value) is np.ndarray:
+            change = change_since(value, node.order)
             if change is not None:
-                primitive = plan.primitive
-                which = "the result" if kind == -1 else f"the input {primitive.inputs[kind or 0]!r}"
-                raise ModifiedError(
-                    f"{which} of {primitive.text}, {described(array)}, is needed for the gradient but was "
-                    f"changed in place after it was used\n  used at {node.line}\n  changed at {change.line}\n"
-                    f"Change a copy instead, or change it after backward()."
-                )
+                raise ModifiedError(_modified(node, plan.primitive, value, kind, change))
+        elif type(value) is tuple and kind is not None:
+            _check_unmodified_parts(node, plan.primitive, value, kind)
+
+
+def _check_unmodified_parts(node: Node, primitive: Primitive, values: tuple[Any, ...], kind: int) -> None:
+    for value in values:
+        change = change_since(value, node.order) if type(value) is np.ndarray else None
+        if change is not None:
+            raise ModifiedError(_modified(node, primitive, value, kind, change))
+
+
+def _modified(node: Node, primitive: Primitive, value: Any, kind: int | None, change: Change) -> str:
+    which = "the result" if kind == -1 else f"the input {primitive.inputs[kind or 0]!r}"
+    return (
+        f"{which} of {primitive.text}, {described(value)}, is needed for the gradient but was changed in place "
+        f"after it was used\n  used at {node.line}\n  changed at {described_place(change.where)}\n"
+        f"Change a copy instead, or change it after backward()."
+    )
 
 
 def first_bad(array: Any) -> str | None:

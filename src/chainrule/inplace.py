@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.lines import Place
+
 next_order = count(1).__next__
 """The order of operations and changes, over all threads."""
 
@@ -22,7 +24,7 @@ class Change(NamedTuple):
     owner: weakref.ref[np.ndarray]
     order: int
     version: int
-    line: str
+    where: Place
 
 
 changes: dict[int, Change] = {}
@@ -41,24 +43,22 @@ def owner_of(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def note_change(array: Any, line: str) -> None:
-    """Note that the memory of `array` was changed in place just now, at `line`."""
+def note_change(array: Any, where: Place) -> None:
+    """Note that the memory of `array` was changed in place just now, at `where`."""
     if not isinstance(array, np.ndarray):
         return
     owner = owner_of(array)
     key = id(owner)
     known = changes.get(key)
     if known is None:
-        changes[key] = Change(weakref.ref(owner, lambda _: changes.pop(key, None)), next_order(), 1, line)
+        changes[key] = Change(weakref.ref(owner, lambda _: changes.pop(key, None)), next_order(), 1, where)
     else:
-        changes[key] = known._replace(order=next_order(), version=known.version + 1, line=line)
+        changes[key] = Change(known.owner, next_order(), known.version + 1, where)
 
 
-def change_since(array: Any, order: int) -> Change | None:
+def change_since(array: np.ndarray, order: int) -> Change | None:
     """The change of the memory of `array` after the operation number `order`, if there was one."""
-    if not isinstance(array, np.ndarray):
-        return None
-    change = changes.get(id(owner_of(array)))
+    change = changes.get(id(array if array.base is None else owner_of(array)))
     return change if change is not None and change.order > order else None
 
 

@@ -116,4 +116,6 @@ def is_array(value: Any) -> bool:
     >>> is_array(np.ones(2)), is_array(np.float64(1)), is_array(1.0), is_array("text")
     (True, True, False, False)
     """
-    return isinstance(value, (np.ndarray, np.generic)) or hasattr(value, "__array_namespace__")
+    return isinstance(value, (np.ndarray, np.generic)) or (
+        hasattr(value, "__array_namespace__") and not isinstance(value, type)
+    )

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import ContractError, InputError, ShapeError
+from chainrule.errors import ChainruleError, ContractError, InputError, ShapeError
 from chainrule.namespace import NUMPY, NUMPY_TYPES, SCALARS, Library, namespace_of
 from chainrule.operators import Operators
 from chainrule.typing import Rule
@@ -83,7 +83,7 @@ class Plan:
     straight line of calls with nothing to decide while the network runs.
     """
 
-    __slots__ = ("keep", "kinds", "needed", "primitive", "pull", "source", "wants_xp")
+    __slots__ = ("keep", "keeps_arrays", "kinds", "needed", "primitive", "pull", "source", "wants_xp")
 
     def __init__(self, primitive: Primitive, needed: tuple[int, ...]) -> None:
         self.primitive, self.needed = primitive, needed
@@ -91,6 +91,7 @@ class Plan:
         names = tuple(dict.fromkeys(n for _, rule_names, _ in calls for n in rule_names if primitive.keeps(n)))
         self.wants_xp = any("xp" in rule_names for _, rule_names, _ in calls)
         self.kinds = tuple(primitive.kind(n) for n in names)
+        self.keeps_arrays = any(kind is not None for kind in self.kinds)
         slots = {name: f"kept[{i}]" for i, name in enumerate(names)}
         kept = "".join(primitive.source_of(n) + ", " for n in names)
         lines = [
@@ -110,7 +111,8 @@ class Primitive:
 
     __slots__ = (
         "_forwards", "_numpy", "_plans", "arity", "broadcasts", "defaults", "differentiable", "elementwise", "forward",
-        "inputs", "name", "outputs", "parameters", "rules", "selects", "text", "variadic", "view",
+        "inputs", "name", "outputs", "parameters", "required", "rules", "selects", "text", "variadic",
+        "view",
     )  # fmt: skip
 
     def __init__(
@@ -121,6 +123,7 @@ class Primitive:
         self.text, self.rules, self.forward = text, dict(rules), forward
         self.name, self.inputs, self.variadic, self.parameters = parse(text)
         self.arity = -1 if self.variadic else len(self.inputs)
+        self.required = {n for n, d in self.parameters.items() if d is REQUIRED}
         self.defaults = {n: d for n, d in self.parameters.items() if d is not REQUIRED}
         self.elementwise, self.broadcasts = elementwise, elementwise or broadcasts
         self.view, self.selects, self.outputs = view, selects, outputs
@@ -205,11 +208,13 @@ class Primitive:
 
     # calling -------------------------------------------------------------------------------------------
 
-    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
-        if parameters or len(inputs) != self.arity:
-            inputs, parameters = self.bind(inputs, parameters)
-        else:
-            parameters = self.defaults
+    def __call__(self, *inputs: Any, **given: Any) -> Any:
+        # The usual call: all inputs by position, all parameters known, none missing.
+        parameters = self.parameters | given if given else self.defaults
+        if not (len(inputs) == self.arity or self.variadic) or len(parameters) != len(self.parameters):
+            inputs, parameters = self.bind(inputs, given)
+        elif self.required and not self.required <= given.keys():
+            inputs, parameters = self.bind(inputs, given)
         for x in inputs:
             if isinstance(x, Operators):
                 return x._apply(self, inputs, parameters)
@@ -241,7 +246,7 @@ class Primitive:
                 return self._numpy(*arrays, **parameters)
             arrays = [as_plain(a) for a in arrays]
             return self.forward_in(namespace_of(*arrays))(*arrays, **parameters)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, IndexError) as error:
             raise restated(self, arrays, parameters, error) from error
 
     def forward_in(self, library: Library) -> Callable[..., Any]:
@@ -308,7 +313,7 @@ def restated(
     primitive: Primitive, arrays: Iterable[Any], parameters: Mapping[str, Any], error: Exception
 ) -> Exception:
     """The error of a forward function, with the call that caused it."""
-    if isinstance(error, (InputError, ContractError, ShapeError)) or type(error) not in (ValueError, TypeError):
+    if isinstance(error, ChainruleError):
         return error
     arrays = list(arrays)
     names = [f"{primitive.inputs[0]}[{i}]" for i in range(len(arrays))] if primitive.variadic else primitive.inputs
@@ -316,8 +321,13 @@ def restated(
         [f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True)]
         + [f"{n}={described(v)}" for n, v in parameters.items()]
     )
-    kind = ShapeError if isinstance(error, ValueError) else InputError
-    return kind(f"{primitive.name}({call}): {_hint(primitive, arrays) or error}")
+    message = f"{primitive.name}({call}): {_hint(primitive, arrays) or error}"
+    return _restated_as.get(type(error), type(error))(message)
+
+
+_restated_as: dict[type, type[Exception]] = {
+    ValueError: ShapeError, np.exceptions.AxisError: ShapeError, TypeError: InputError,
+}  # fmt: skip
 
 
 def _hint(primitive: Primitive, arrays: list[Any]) -> str | None:
@@ -325,7 +335,7 @@ def _hint(primitive: Primitive, arrays: list[Any]) -> str | None:
     if primitive.name == "matmul" and all(shapes):
         (k, n) = shapes[0][-1], shapes[1][-2 if len(shapes[1]) > 1 else 0]
         if k != n:
-            return f"the last axis of x has {k} elements, the first of the product's axes of y has {n}; they must be equal"
+            return f"x has {k} columns (its last axis), but y has {n} rows; they must be equal"
     if primitive.elementwise:
         try:
             np.broadcast_shapes(*shapes)

@@ -72,7 +72,7 @@ class Tensor(Operators):
     @data.setter
     def data(self, value: Any) -> None:
         if value is self._data:  # t.data += 1 changed the memory and hands the same array back
-            note_change(value, here())
+            note_change(value, place(2))
             return
         value = _as_data(value, None)
         if self._node is not None and value.dtype != self._node.dtype:
@@ -313,13 +313,13 @@ class Tensor(Operators):
                 f"{name} would change a leaf of shape {self.shape} that needs a gradient; do it under "
                 f"cr.no_grad(), on t.data, or make a new Tensor (t = t + ...)"
             )
-        line = here()
+        where = place(2)
         old = self._wrapped(_copied(self._data), self._current_node())
         new = change(old)
         if new.shape != self.shape:
             raise ShapeError(f"{name} on a Tensor of shape {self.shape} would give shape {new.shape}")
         self._store(new, name)
-        note_change(self._data, line)
+        note_change(self._data, where)
         if recording:
             self._node = new._node if isinstance(new, Tensor) else None
             self._renew_base()
@@ -572,9 +572,9 @@ def _parents_of(plan: Plan, inputs: tuple[Any, ...]) -> list[Node]:
     return [node for i in plan.needed if (node := inputs[i]._current_node()) is not None]
 
 
-_pick = Primitive("pick(x, *, index, count)", {
-    "x": lambda g, index, count: tuple(g if i == index else None for i in range(count)),
-}, lambda x, index, count: x[index])  # fmt: skip
+_pick = Primitive("pick(x, *, position, count)", {
+    "x": lambda g, position, count: tuple(g if i == position else None for i in range(count)),
+}, lambda x, position, count: x[position])  # fmt: skip
 """One of several outputs; its cotangent is that output's place in a tuple."""
 
 

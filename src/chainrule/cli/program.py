@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from chainrule import __version__
 from chainrule.errors import ChainruleError
 
 COMMANDS = {
@@ -97,7 +98,7 @@ def traceback_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="chainrule", message="chainrule %(version)s")
+@click.version_option(__version__, message="chainrule %(version)s")
 @traceback_option
 def main() -> None:
     """Backpropagation that you can read, check and run at full speed."""

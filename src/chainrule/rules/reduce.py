@@ -57,8 +57,14 @@ def _reducer(name: str) -> Any:
 
 sum = primitive("sum(x, *, axis=None, keepdims=False)", forward=_reducer("sum"),
     x=lambda g, x_shape, axis, xp: spread(g, x_shape, axis, xp))  # fmt: skip
-mean = primitive("mean(x, *, axis=None, keepdims=False)",
+mean = primitive("mean(x, *, axis=None, keepdims=False)", forward=lambda x, xp, axis, keepdims: _mean(x, xp, axis, keepdims),
     x=lambda g, x_shape, axis, xp: spread(g / count_over(x_shape, axis), x_shape, axis, xp))  # fmt: skip
+
+
+def _mean(x: Any, xp: Any, axis: Axis, keepdims: bool) -> Any:
+    if xp is not NUMPY or np.asarray(x).dtype.char not in "df":  # float16 and integers need a wider sum
+        return xp.own("mean")(x, axis=axis, keepdims=keepdims)
+    return np.add.reduce(x, axis=axis, keepdims=keepdims) / count_over(x.shape, axis)
 
 
 def _share_of_extreme(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis, xp: Any) -> Any:

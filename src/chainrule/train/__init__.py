@@ -9,7 +9,6 @@ iris · 150 rows · 4 features · 3 classes · network 4-8-3 · cross-entropy ·
 from chainrule.train.files import OutputError, OutputFiles, output_files, write_atomically
 from chainrule.train.gradients import GradientCheck, check_parameters
 from chainrule.train.loop import Best, DivergedError, Epoch, evaluate, fit
-from chainrule.train.loss_curve import loss_curve
 from chainrule.train.metrics import (
     accuracy,
     confusion_table,
@@ -19,6 +18,7 @@ from chainrule.train.metrics import (
 )
 from chainrule.train.model import Prediction, TableModel
 from chainrule.train.model_file import load_model, save_model
+from chainrule.train.picture import loss_curve
 from chainrule.train.settings import Settings, hidden_sizes
 from chainrule.train.tabular import TableTraining
 from chainrule.train.tasks import Classification, Evaluation, Regression

@@ -48,6 +48,8 @@ def output_files(name: str, folder: str | Path | None = None, save: str | Path |
 
 
 def _require_writable(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, so nothing can be saved in it: give a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Permission bits do not tell (root, read-only mounts, full disks); writing does.

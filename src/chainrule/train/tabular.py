@@ -21,10 +21,10 @@ from chainrule.errors import DataError
 from chainrule.train.files import OutputFiles, write_atomically
 from chainrule.train.gradients import GradientCheck, check_parameters
 from chainrule.train.loop import Best, Callback, Epoch, fit
-from chainrule.train.loss_curve import loss_curve
 from chainrule.train.model import TableModel, outputs_of
 from chainrule.train.model_file import save_model
-from chainrule.train.settings import Settings
+from chainrule.train.picture import loss_curve
+from chainrule.train.settings import Settings, require_affordable
 from chainrule.train.tasks import Classification, Evaluation, Regression, task_of
 
 TREATMENTS = {NumericFeature: "the training part's mean", CategoryFeature: "a category of its own"}
@@ -78,6 +78,7 @@ class TableTraining:
         preparation = Preparation.fit(part, kind.fit(part.column(target)))
         task = task_of(preparation.target)
         sizes = (preparation.inputs, *settings.hidden, task.outputs)
+        require_affordable(sizes)
         return cls(
             table=table,
             settings=settings,

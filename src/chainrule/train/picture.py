@@ -121,8 +121,8 @@ def _number(value: str | float) -> str:
 
 
 def _text(x: float, y: float, content: str, **attributes: str | float) -> str:
-    attributes = {"x": x, "y": y, "font_size": 13, "fill": MUTED} | attributes
-    return _element("text", content, **attributes)
+    style: dict[str, str | float] = {"font_size": 13, "fill": MUTED}
+    return _element("text", content, x=x, y=y, **(style | attributes))
 
 
 def _segment(x1: float, y1: float, x2: float, y2: float, color: str, **attributes: str | float) -> str:
