@@ -6,14 +6,14 @@ nodes from the largest number down visits each one after everything that used it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import AnomalyError, FreedGraphError, ModifiedError, RuleError
-from chainrule.inplace import Change, change_since, changes, next_order
+from chainrule.inplace import Change, change_since, latest, next_order
 from chainrule.lines import Place, described_place
 from chainrule.modes import ANOMALY, mode
 from chainrule.namespace import is_array, namespace_of
@@ -23,15 +23,24 @@ from chainrule.typing import DType, Shape
 Hook = Callable[[Any], Any]
 
 
+class Watch:
+    """What the user wants to know of a node: its gradient, if it shall be kept, and hooks."""
+
+    __slots__ = ("grad", "hooks", "retains")
+
+    def __init__(self, retains: bool) -> None:
+        self.grad: Any = None
+        self.hooks: tuple[Hook, ...] = ()
+        self.retains = retains
+
+
 class Node:
     """One application of a primitive: its plan, its parents, the residuals that its rules asked for.
 
-    A leaf is a Node without a plan. `shape` is None for a primitive with several outputs.
+    A leaf is a Node without a plan, and watched. `shape` is None for a primitive with several outputs.
     """
 
-    __slots__ = (
-        "__weakref__", "dtype", "grad", "hooks", "kept", "order", "parents", "plan", "retains", "shape", "where",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "dtype", "kept", "order", "parents", "plan", "shape", "watch", "where")
 
     def __init__(
         self,
@@ -49,9 +58,20 @@ class Node:
         self.dtype = dtype
         self.where = where
         self.order = next_order()
-        self.retains = plan is None
-        self.grad: Any = None
-        self.hooks: list[Hook] | None = None
+        self.watch: Watch | None = None
+
+    @classmethod
+    def leaf(cls, shape: Shape, dtype: DType) -> Node:
+        """The node of a Tensor that the user made."""
+        node = cls(None, (), (), shape, dtype, None)
+        node.watch = Watch(retains=True)
+        return node
+
+    def watched(self) -> Watch:
+        """The watch of this node, begun now if there was none."""
+        if self.watch is None:
+            self.watch = Watch(retains=False)
+        return self.watch
 
     @property
     def name(self) -> str:
@@ -75,95 +95,107 @@ class Cotangents(tuple[Any, ...]):
         )
 
 
-class Sweep:
-    """One reverse sweep.
+def sweep(
+    node: Node,
+    g: Any,
+    *,
+    sinks: Collection[Node] = (),
+    deposit: Callable[[Watch, Any], None] | None = None,
+    residuals: Callable[[Node], tuple[Any, ...]] | None = None,
+    retain: bool = False,
+) -> dict[Node, Any]:
+    """Sweep back from `node` with the cotangent `g`; returns the cotangents of the `sinks`, where it ends.
 
-    `sinks` are nodes whose cotangents are wanted; the sweep ends there. `deposit(node, g)` receives those
-    of leaves and of nodes that retain their gradient. `residuals(node)`, where given, returns the residuals
-    as Tensors, so that the sweep itself is recorded; they are then kept, as they are with `retain`.
+    `deposit(watch, g)` receives the cotangents of leaves and of nodes that retain theirs. `residuals(node)`,
+    where given, returns the residuals as Tensors, so that the sweep itself is recorded. With `retain`, the
+    residuals are kept for another sweep.
+
+    This loop is the engine's hot path: the usual case is written out in it, the unusual ones are calls.
     """
-
-    def __init__(
-        self,
-        *,
-        sinks: Iterable[Node] = (),
-        deposit: Callable[[Node, Any], None] | None = None,
-        residuals: Callable[[Node], tuple[Any, ...]] | None = None,
-        retain: bool = False,
-    ) -> None:
-        self.sinks = set(sinks)
-        self.found: dict[Node, Any] = {}
-        self.deposit, self.residuals, self.retain = deposit, residuals, retain
-        self.pending: dict[int, list[Any]] = {}
-        self.heap: list[int] = []
-        self.masked: set[int] = set()
-        self.checks_values = bool(mode.get() & ANOMALY)
-
-    def run(self, node: Node, g: Any) -> dict[Node, Any]:
-        """Sweep from `node` with the cotangent `g`; returns the cotangents of the sinks that it reached."""
-        self._arrive(node, g.copy() if node.retains else g)
-        pending, heap = self.pending, self.heap
-        while heap:
-            node, g = pending.pop(heappop(heap))
-            if node.hooks:
-                g = _hooked(node, g)
-            if node in self.sinks:
-                self.found[node] = g
-            elif node.plan is None:
-                if self.deposit:
-                    self.deposit(node, g)
-            else:
-                if node.retains and self.deposit:
-                    self.deposit(node, g)
-                self._through(node, node.plan, g)
-        return self.found
-
-    def _through(self, node: Node, plan: Plan, g: Any) -> None:
-        kept = node.kept
+    checks_values = mode.get() & ANOMALY
+    totals: dict[Node, Any] = {}  # the cotangents of leaves, complete at the end
+    pending: dict[int, list[Any]] = {-node.order: [node, g]}
+    heap, masked = [-node.order], set[int]()
+    if node.plan is None:
+        totals, heap = {node: g.copy()}, []
+    while heap:
+        node, g = pending.pop(heappop(heap))
+        if node.watch is not None:
+            g = _seen(node.watch, g, deposit)
+        if node in sinks:
+            totals[node] = g
+            continue
+        plan, kept = node.plan, node.kept
         if kept is None:
             raise FreedGraphError(_freed(node))
-        if changes:
+        if node.order < latest[0]:
             _check_unmodified(node, plan, kept)
-        if self.residuals is not None:
-            kept = self.residuals(node)
-        xp = None if not plan.wants_xp else _namespace_of_cotangent(g)
-        if self.masked or plan.primitive.selects:
-            cotangents = self._masked(node, plan, g, xp, kept)
+        if residuals is not None:
+            kept = residuals(node)
+        xp = _namespace_of_cotangent(g) if plan.wants_xp else None
+        if masked or plan.primitive.selects:
+            cotangents = _pulled_behind_selection(node, plan, g, xp, kept, masked)
         else:
             cotangents = plan.pull(g, xp, kept)
-        if self.checks_values:
+        if checks_values:
             _check_values(node, plan, cotangents)
-        if plan.keeps_arrays and not self.retain:
+        if plan.keeps_arrays and not retain:
             node.kept = None
-        for parent, cotangent in zip(node.parents, cotangents, strict=True):
-            if cotangent is not None:
+        for parent, cotangent in zip(node.parents, cotangents):  # noqa: B905
+            try:
+                fits = cotangent.shape == parent.shape and cotangent.dtype == parent.dtype
+            except AttributeError:
+                fits = False
+            if not fits:
+                if cotangent is None:
+                    continue
                 cotangent = fitted(cotangent, parent, node, g)
-                self._arrive(parent, _own(cotangent, g, kept) if parent.retains else cotangent)
+            if parent.plan is None:
+                known = totals.get(parent)
+                totals[parent] = _own(cotangent, g, kept) if known is None else known + cotangent
+            else:
+                key = -parent.order
+                entry = pending.get(key)
+                if entry is None:
+                    pending[key] = [parent, cotangent]
+                    heappush(heap, key)
+                else:
+                    entry[1] = entry[1] + cotangent
+    found = {}
+    for node, g in totals.items():
+        if node.plan is None and node.watch is not None:
+            g = _seen(node.watch, g, deposit)
+        if node in sinks:
+            found[node] = g
+    return found
 
-    def _arrive(self, node: Node, g: Any) -> None:
-        key = -node.order
-        entry = self.pending.get(key)
-        if entry is None:
-            self.pending[key] = [node, g]
-            heappush(self.heap, key)
-        else:
-            entry[1] = entry[1] + g
 
-    def _masked(self, node: Node, plan: Plan, g: Any, xp: Any, kept: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Behind a selection, a cotangent of zero stays zero, whatever it meets.
+def _seen(watch: Watch, g: Any, deposit: Callable[[Watch, Any], None] | None) -> Any:
+    """The cotangent after the hooks; it is deposited if the watch retains it."""
+    for hook in watch.hooks:
+        changed = hook(g)
+        g = g if changed is None else changed
+    if watch.retains and deposit is not None:
+        deposit(watch, g)
+    return g
 
-        Where `where` did not take a branch, the cotangent is 0, and the branch may have an infinite
-        derivative there: 0 * inf must not become NaN (HIPS/autograd#802).
-        """
-        primitive = plan.primitive
-        if primitive.selects or node.order in self.masked:
-            self.masked.update(parent.order for parent in node.parents)
-        with np.errstate(all="ignore"):
-            cotangents: tuple[Any, ...] = plan.pull(g, xp, kept)
-        if node.order not in self.masked or not primitive.elementwise:
-            return cotangents
-        xp = namespace_of(g)
-        return tuple(c if c is None or c is g else xp.where(g == 0, xp.zeros_like(c), c) for c in cotangents)
+
+def _pulled_behind_selection(
+    node: Node, plan: Plan, g: Any, xp: Any, kept: tuple[Any, ...], masked: set[int]
+) -> tuple[Any, ...]:
+    """Behind a selection, a cotangent of zero stays zero, whatever it meets.
+
+    Where `where` did not take a branch, the cotangent is 0, and the branch may have an infinite
+    derivative there: 0 * inf must not become NaN (HIPS/autograd#802).
+    """
+    if plan.primitive.selects or node.order in masked:
+        masked.update(parent.order for parent in node.parents)
+    with np.errstate(all="ignore"):
+        cotangents: tuple[Any, ...] = plan.pull(g, xp, kept)
+    if node.order not in masked or not plan.primitive.elementwise:
+        return cotangents
+    xp = namespace_of(g)
+    return tuple(c if c is None or c is g else xp.where(g == 0, xp.zeros_like(c), c) for c in cotangents)
 
 
 def _namespace_of_cotangent(g: Any) -> Any:
@@ -176,8 +208,9 @@ def _own(cotangent: Any, g: Any, kept: tuple[Any, ...]) -> Any:
     A rule may hand on its own cotangent, a view of it, or a residual; a gradient that the user will see is
     copied then, so that changing x.grad changes neither y.grad nor the data.
     """
-    shared = cotangent is g or getattr(cotangent, "base", None) is not None or any(cotangent is k for k in kept)
-    return cotangent.copy() if shared and hasattr(cotangent, "copy") else cotangent
+    if cotangent is g or getattr(cotangent, "base", None) is not None or any(cotangent is k for k in kept):
+        return namespace_of(cotangent).copy(cotangent)
+    return cotangent
 
 
 def fitted(cotangent: Any, parent: Node, node: Node, g: Any) -> Any:
@@ -204,9 +237,12 @@ def unbroadcast(cotangent: Any, shape: Shape, node: Node) -> Any:
     array([2., 2., 2.])
     """
     extra = len(cotangent.shape) - len(shape)
+    broadcasts = node.plan is None or node.plan.primitive.broadcasts
+    if broadcasts and extra > 0 and cotangent.shape[extra:] == shape:  # the usual case: a bias
+        return namespace_of(cotangent).sum(cotangent, axis=tuple(range(extra)))
     inner = tuple(cotangent.shape[max(extra, 0) :])
     fits = extra >= 0 and all(n in (1, m) for n, m in zip(shape, inner, strict=True))
-    if not (fits and (node.plan is None or node.plan.primitive.broadcasts)):
+    if not (fits and broadcasts):
         raise RuleError(
             f"a rule of {node.name} returned a cotangent of shape {tuple(cotangent.shape)} for an input of "
             f"shape {tuple(shape)}; a cotangent has the shape of its input\n  applied at {node.line}"
@@ -215,13 +251,6 @@ def unbroadcast(cotangent: Any, shape: Shape, node: Node) -> Any:
     xp = namespace_of(cotangent)
     summed = xp.sum(cotangent, axis=(*range(extra), *stretched))
     return xp.reshape(summed, shape) if stretched else summed
-
-
-def _hooked(node: Node, g: Any) -> Any:
-    for hook in node.hooks or ():
-        changed = hook(g)
-        g = g if changed is None else changed
-    return g
 
 
 def _freed(node: Node) -> str:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import GradientMismatch, InputError
+from chainrule.errors import GradientMismatch, IndependentWarning, InputError
+from chainrule.functions.arrays import data_of
 from chainrule.modes import no_grad
 from chainrule.namespace import is_array
 from chainrule.rules.elementwise import multiply
 from chainrule.rules.reduce import sum as sum_
+from chainrule.tensor import check_differentiable
 from chainrule.transforms import sum_of, value_and_grad
 from chainrule.trees import leaves, mapped
 from chainrule.typing import Tree
 
 Function = Callable[..., Any]
+
+EPSILON = float(np.finfo(np.float64).eps)
+STEP = EPSILON ** (1 / 3)
+"""The step of a central difference at which truncation and rounding balance, for numbers around 1."""
+STEPS = 0.1 * 4.0 ** -np.arange(22)[::-1]
+"""Where that step fails (a steep function, a kink nearby, tiny arguments), these are compared."""
 
 
 class Comparison(NamedTuple):
@@ -37,8 +46,10 @@ def check_grads(
     """Compare the gradients of `f` at `args` with central differences, up to derivatives of `order`.
 
     The output of `f` (of any shape, or a tree) is projected on a random direction, and so is each argument:
-    one pair of evaluations checks all elements of an argument. Everything is computed in float64, with a
-    step of the cube root of the rounding unit. An error is relative to the size of the derivative.
+    a pair of evaluations checks all elements of an argument. A second direction is scaled so that elements
+    with small derivatives count as much as the others. Everything is computed in float64, with a step of the
+    cube root of the rounding unit; where that disagrees, with a range of steps, of which the largest decides
+    that the smaller ones confirm. An error is relative to the size of the derivative.
 
     Raises GradientMismatch, naming the order, the argument, the element that differs most, both values and
     the step; InputError where there is nothing to compare. Returns the worst error.
@@ -49,63 +60,128 @@ def check_grads(
     """
     if order < 1:
         raise InputError(f"check_grads(order={order}): the order is 1 or more")
-    args = mapped(_in_float64, tuple(args))
+    args = _in_float64(tuple(args))
     rng = np.random.default_rng(seed)
-    checked = Comparison(0.0, 0)
+    errors: list[float] = []
+    size = 0.0
     for level in range(1, order + 1):
-        scalar = _projected(f, args, rng)
-        checked = _merged(checked, _compare(scalar, args, level, tolerance, rng))
-        f = value_and_grad(scalar, tuple(range(len(args))))
-        f = _second(f)
-    return checked
+        scalar, size = _projected(f, args, rng, size)
+        f = _gradients_of(scalar, len(args))
+        errors += [_checked(leaf, level, tolerance, rng) for leaf in _leaves(scalar, f, args, size)]
+        size /= max([1.0, *(float(np.abs(x).max(initial=0.0)) for _, x in leaves(args))])
+    return Comparison(max(errors, default=0.0), len(errors))
 
 
-def _second(both: Function) -> Function:
-    return lambda *args: both(*args)[1]
+# what is compared ----------------------------------------------------------------------------------------
 
 
-def _merged(a: Comparison, b: Comparison) -> Comparison:
-    return Comparison(max(a.error, b.error), a.arrays + b.arrays)
+def _in_float64(args: Tree) -> Tree:
+    named = {id(leaf): f"check_grads, argument {path}" for path, leaf in leaves(args)}
+
+    def converted(value: Any) -> Any:
+        array = np.asarray(data_of(value))
+        check_differentiable(array, named[id(value)])
+        return array.astype(np.float64)
+
+    return mapped(converted, args)
 
 
-def _in_float64(value: Any) -> Any:
-    array = np.asarray(value.data if hasattr(value, "requires_grad") else value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"check_grads compares real numbers, but was given {array.dtype}")
-    return array.astype(np.float64)
+def _projected(
+    f: Function, args: tuple[Tree, ...], rng: np.random.Generator, least: float
+) -> tuple[Function, float]:
+    """`f` as a function to one number: its outputs weighted by fixed random numbers and added.
 
-
-def _projected(f: Function, args: tuple[Tree, ...], rng: np.random.Generator) -> Function:
-    """`f` as a function to one number: its outputs weighted by fixed random numbers and added."""
+    Also the size of the numbers that are added (`least`, or more): what they are rounded by is in proportion.
+    """
     with no_grad():
-        outputs = [np.asarray(getattr(o, "data", o)) for _, o in leaves(f(*args)) if is_array(o) or isinstance(o, float)]
-    weights = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1.0, 1.0], o.shape) for o in outputs if o.dtype.kind == "f"]
+        outputs = _floating(f(*args))
+    if not outputs:
+        raise InputError("check_grads: the function returned no floating-point numbers to differentiate")
+    weights = [rng.uniform(0.5, 1.5, o.shape) * rng.choice([-1.0, 1.0], o.shape) for o in outputs]
+    size = sum(float(np.abs(data_of(o) * w).sum()) for o, w in zip(outputs, weights, strict=True))
 
     def scalar(*values: Any) -> Any:
-        found = [o for _, o in leaves(f(*values)) if np.dtype(getattr(o, "dtype", float)).kind == "f"]
-        return sum_of(sum_(multiply(o, w)) for o, w in zip(found, weights, strict=True))
+        return sum_of(sum_(multiply(o, w)) for o, w in zip(_floating(f(*values)), weights, strict=True))
 
-    return scalar
-
-
-def _compare(
-    scalar: Function, args: tuple[Tree, ...], level: int, tolerance: float, rng: np.random.Generator
-) -> Comparison:
-    _, gradients = value_and_grad(scalar, tuple(range(len(args))))(*args)
-    worst, count = 0.0, 0
-    named = [(f"argument {i}{path}", leaf) for i, tree in enumerate(args) for path, leaf in leaves(tree)]
-    for k, ((name, x), (_, g)) in enumerate(zip(named, leaves(gradients), strict=True)):
-        if x.size == 0:
-            continue
-        at = _nudged(scalar, args, k)
-        error = _along(at, x, np.asarray(g), rng.normal(size=x.shape))
-        if not error <= tolerance:
-            raise GradientMismatch(_message(at, x, np.asarray(g), name, level, error))
-        worst, count = max(worst, error), count + 1
-    return Comparison(worst, count)
+    return scalar, max(least, size)
 
 
-def _nudged(scalar: Function, args: tuple[Tree, ...], position: int) -> Callable[[Any], float]:
+def _floating(result: Tree) -> list[Any]:
+    found = (np.asarray(o) if isinstance(o, float) and not is_array(o) else o for _, o in leaves(result))
+    return [o for o in found if is_array(o) and np.dtype(o.dtype).kind == "f"]
+
+
+def _gradients_of(scalar: Function, count: int) -> Function:
+    both = value_and_grad(scalar, tuple(range(count)))
+
+    def gradients(*args: Any) -> Any:
+        with warnings.catch_warnings():  # that a derivative is zero is just what is checked here
+            warnings.simplefilter("ignore", IndependentWarning)
+            return both(*args)[1]
+
+    return gradients
+
+
+class Leaf(NamedTuple):
+    """One array among the arguments: the function of it alone, and the derivative that is claimed."""
+
+    name: str
+    at: Callable[[Any], float]
+    x: Any
+    g: Any
+    size: float
+
+    @property
+    def scale(self) -> Any:
+        """What the steps of each element are relative to."""
+        return np.maximum(np.abs(self.x), 1.0)
+
+    def difference(self, direction: Any, h: float) -> float:
+        """The derivative along a direction by a central difference."""
+        with np.errstate(all="ignore"):  # a step may leave the domain of the function
+            return (self.at(self.x + h * direction) - self.at(self.x - h * direction)) / (2 * h)
+
+    def claimed(self, direction: Any) -> float:
+        """The derivative along a direction by the gradient."""
+        return float((self.g * direction).sum())
+
+    def noise(self, h: float) -> float:
+        """What rounding of the function's value and of the argument may change a difference by."""
+        return 4 * EPSILON * (self.size + float(np.abs(self.g * self.x).sum())) / h
+
+
+class Estimate(NamedTuple):
+    """A derivative by differences with some step, and what it is uncertain by.
+
+    `gap` is its distance from that with another step, `noise` what rounding explains, and `wide` the
+    difference quotient over a large step.
+    """
+
+    value: float
+    gap: float
+    noise: float
+    step: float
+    wide: float = 0.0
+
+    @property
+    def doubt(self) -> float:
+        """How far off it may be."""
+        return self.gap + self.noise
+
+    def converged(self, scale: float) -> bool:
+        """Whether it is certain enough, relative to `scale`; or as good as 0, which has no scale."""
+        return self.gap <= max(1e-2 * scale, 1e-8 * self.wide) + self.noise
+
+
+def _leaves(scalar: Function, gradients: Function, args: tuple[Tree, ...], size: float) -> Iterator[Leaf]:
+    found = gradients(*args)
+    named = [(f"argument {i}{path}", x) for i, tree in enumerate(args) for path, x in leaves(tree)]
+    for k, ((name, x), (_, g)) in enumerate(zip(named, leaves(found), strict=True)):
+        if x.size:
+            yield Leaf(name, _alone(scalar, args, k), x, np.asarray(g), size)
+
+
+def _alone(scalar: Function, args: tuple[Tree, ...], position: int) -> Callable[[Any], float]:
     """The function of the leaf number `position` alone."""
 
     def at(value: Any) -> float:
@@ -117,30 +193,112 @@ def _nudged(scalar: Function, args: tuple[Tree, ...], position: int) -> Callable
     return at
 
 
-def _step(x: Any) -> float:
-    return float(np.finfo(np.float64).eps ** (1 / 3) * max(1.0, np.abs(x).max(initial=0.0)))
+# how it is compared --------------------------------------------------------------------------------------
 
 
-def _along(at: Callable[[Any], float], x: Any, g: Any, direction: Any) -> float:
-    """The relative error of the derivative along a direction."""
-    h = _step(x)
-    numeric = (at(x + h * direction) - at(x - h * direction)) / (2 * h)
-    claimed = float((g * direction).sum())
-    scale = max(abs(numeric), abs(claimed), float(np.abs(g * direction).max(initial=0.0)), 1.0 if not np.any(g) else 0.0)
-    return abs(numeric - claimed) / scale if scale else 0.0
+def _checked(leaf: Leaf, level: int, tolerance: float, rng: np.random.Generator) -> float:
+    """The larger relative error of two directions; raises if one is too large."""
+    worst = 0.0
+    for direction in (rng.normal(size=leaf.x.shape) * leaf.scale, _balanced(leaf, rng)):
+        error = _error_along(leaf, direction, tolerance)
+        if not error <= tolerance:
+            raise GradientMismatch(_message(leaf, level, error))
+        worst = max(worst, error)
+    return worst
 
 
-def _message(at: Callable[[Any], float], x: Any, g: Any, name: str, level: int, error: float) -> str:
-    h = _step(x)
-    numeric = np.zeros(x.shape)
-    for index in np.ndindex(x.shape):
-        unit = np.zeros(x.shape)
-        unit[index] = h
-        numeric[index] = (at(x + unit) - at(x - unit)) / (2 * h)
-    difference = np.where(np.isfinite(g), np.abs(numeric - g), np.inf)
-    worst = np.unravel_index(int(np.argmax(difference)), x.shape)
-    return (
-        f"the derivative of order {level} by {name} of shape {x.shape} is wrong: relative error {error:.2g} along a "
-        f"random direction\n  worst at {[int(i) for i in worst]}: computed {g[worst]:.10g}, central differences "
-        f"{numeric[worst]:.10g} with step {h:.2g}"
+def _balanced(leaf: Leaf, rng: np.random.Generator) -> Any:
+    """A direction in which an element with a small derivative, or a small value, counts as much as others."""
+    size = np.where(leaf.x == 0, 1.0, np.abs(leaf.x))
+    effect = np.abs(leaf.g) * size
+    share = np.clip(effect / (effect.max() or 1.0), 1e-3, 1.0)
+    direction = rng.choice([-1.0, 1.0], leaf.x.shape) * rng.uniform(0.5, 1.5, leaf.x.shape) * size / share
+    return direction / (np.abs(direction) / leaf.scale).max()
+
+
+def _error_along(leaf: Leaf, direction: Any, tolerance: float) -> float:
+    """The relative error of the derivative along a direction; infinite where differences do not converge."""
+    claimed = leaf.claimed(direction)
+    largest = float(np.abs(leaf.g * direction).max())
+    value, doubt = leaf.difference(direction, STEP), leaf.noise(STEP)
+    scale = max(abs(value), abs(claimed), largest)
+    if not abs(value - claimed) <= tolerance * scale + doubt:
+        found = _converged(leaf, direction)
+        value, doubt = found.value, found.doubt
+        scale = max(abs(value), abs(claimed), largest)
+        if not found.converged(scale):
+            return np.inf
+    error = abs(value - claimed) / scale if scale else 0.0
+    # What differences are too coarse to tell is no error.
+    return error if error <= tolerance or not abs(value - claimed) <= doubt else 0.0
+
+
+def _converged(leaf: Leaf, direction: Any) -> Estimate:
+    """The derivative by the largest of a range of steps that all smaller ones confirm."""
+    raw = np.array([leaf.difference(direction, h) for h in STEPS])
+    best = Estimate(np.nan, np.inf, 0.0, STEPS[0])
+    with np.errstate(all="ignore"):
+        values = (16 * raw[:-1] - raw[1:]) / 15  # Richardson: with a quarter of the step, a 16th of the error
+        gaps = np.abs(np.diff(values)) + 4 * EPSILON * np.abs(raw[1:-1])
+    for value, gap, h in zip(values[1:], gaps, STEPS[1:], strict=False):
+        if not abs(value - best.value) <= 4 * best.doubt and np.isfinite(best.value):
+            break
+        if gap + leaf.noise(h) < best.doubt:
+            best = Estimate(float(value), float(gap), leaf.noise(h), float(h), abs(float(raw[-1])))
+    return best
+
+
+# what is said about it -----------------------------------------------------------------------------------
+
+
+def _message(leaf: Leaf, level: int, error: float) -> str:
+    index, found = _worst_element(leaf)
+    text = (
+        f"the derivative of order {level} by {leaf.name} of shape {leaf.x.shape} is wrong: relative error "
+        f"{error:.2g} along a random direction\n  worst at {list(index)}: computed {leaf.g[index]:.10g}, "
+        f"central differences {found.value:.10g} with step {found.step:.2g}"
     )
+    left, right = _slopes(leaf, index, found.step)
+    if abs(left - right) > 1e-2 * max(abs(left), abs(right)) + 10 * leaf.noise(found.step):
+        text += f"\n  the slope is {left:.4g} on one side, {right:.4g} on the other: a kink or a jump?"
+    elif not found.converged(abs(found.value)):
+        text += "\n  the differences do not converge as the step shrinks: a jump, or a random function?"
+    return text
+
+
+def _worst_element(leaf: Leaf) -> tuple[tuple[int, ...], Estimate]:
+    """The element that differs most, of at most 200 that the search was narrowed to."""
+    claimed = leaf.g.ravel()
+    worst, found, most = 0, Estimate(np.nan, np.inf, 0.0, STEP), -1.0
+    for i in _suspects(leaf, np.arange(leaf.x.size)):
+        estimate = _converged(leaf, _unit(leaf, np.array([i])))
+        gap = abs(estimate.value - claimed[i]) - estimate.doubt
+        gap = gap if np.isfinite(gap) else np.inf
+        if gap > most or most < 0:
+            worst, found, most = i, estimate, max(gap, 0.0)
+    return tuple(int(k) for k in np.unravel_index(worst, leaf.x.shape)), found
+
+
+def _suspects(leaf: Leaf, places: Any) -> Any:
+    """Of many elements, those of the half that differs more, and so on until few are left."""
+    while len(places) > 200:
+        halves = np.array_split(places, 2)
+        units = [_unit(leaf, half) for half in halves]
+        gaps = [abs(leaf.difference(u, STEP) - leaf.claimed(u)) for u in units]
+        places = halves[int(np.argmax([gap if np.isfinite(gap) else np.inf for gap in gaps]))]
+    return places
+
+
+def _unit(leaf: Leaf, places: Any) -> Any:
+    direction = np.zeros(leaf.x.size)
+    direction[places] = 1.0
+    return direction.reshape(leaf.x.shape)
+
+
+def _slopes(leaf: Leaf, index: tuple[int, ...], h: float) -> tuple[float, float]:
+    """The difference quotients to the left and to the right."""
+    step = np.zeros(leaf.x.shape)
+    step[index] = h
+    with np.errstate(all="ignore"):
+        left, middle, right = (leaf.at(leaf.x + s * step) for s in (-1, 0, 1))
+    return (middle - left) / h, (right - middle) / h

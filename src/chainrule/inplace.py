@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,17 +18,24 @@ next_order = count(1).__next__
 """The order of operations and changes, over all threads."""
 
 
-class Change(NamedTuple):
+class Change:
     """The last change of a piece of memory: its owner, its place in the order, how many, and where."""
 
-    owner: weakref.ref[np.ndarray]
+    __slots__ = ("order", "owner", "version", "where")
+
     order: int
-    version: int
     where: Place
+
+    def __init__(self, owner: weakref.ref[np.ndarray]) -> None:
+        self.owner = owner
+        self.version = 0
 
 
 changes: dict[int, Change] = {}
 """By the id of the array that owns the memory; an entry leaves with its owner."""
+
+latest = [0]
+"""The place of the last change of all: what was recorded after it needs no comparison."""
 
 
 def owner_of(array: np.ndarray) -> np.ndarray:
@@ -49,11 +56,12 @@ def note_change(array: Any, where: Place) -> None:
         return
     owner = owner_of(array)
     key = id(owner)
-    known = changes.get(key)
-    if known is None:
-        changes[key] = Change(weakref.ref(owner, lambda _: changes.pop(key, None)), next_order(), 1, where)
-    else:
-        changes[key] = Change(known.owner, next_order(), known.version + 1, where)
+    change = changes.get(key)
+    if change is None:
+        change = changes[key] = Change(weakref.ref(owner, lambda _: changes.pop(key, None)))
+    change.order = latest[0] = next_order()
+    change.version += 1
+    change.where = where
 
 
 def change_since(array: np.ndarray, order: int) -> Change | None:

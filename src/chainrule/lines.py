@@ -6,7 +6,7 @@ import linecache
 import sys
 from itertools import islice
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TypeAlias
 
 Place: TypeAlias = tuple[CodeType, int]
@@ -16,15 +16,13 @@ _own: dict[str, bool] = {}
 _package = str(Path(__file__).parent)
 
 
-def place(depth: int) -> Place:
-    """The innermost instruction outside this package, starting `depth` frames up."""
-    frame = sys._getframe(depth)
+def place(frame: FrameType) -> Place:
+    """The innermost instruction outside this package, from `frame` up."""
     while True:
         code = frame.f_code
-        file = code.co_filename
-        own = _own.get(file)
+        own = _own.get(code.co_filename)
         if own is None:
-            own = _own[file] = file.startswith(_package)
+            own = _own[code.co_filename] = code.co_filename.startswith(_package)
         above = frame.f_back
         if not own or above is None:
             return code, frame.f_lasti
@@ -33,7 +31,7 @@ def place(depth: int) -> Place:
 
 def here() -> str:
     """The user's line that is being executed, as it appears in messages."""
-    return described_place(place(2))
+    return described_place(place(sys._getframe(1)))
 
 
 def position(where: Place) -> tuple[str, int, int]:

@@ -44,7 +44,7 @@ class Library:
     def _find(self, name: str) -> Any:
         extension = extensions.get(name)
         if extension is not None:
-            return getattr(extension, "plain_in", lambda _: extension)(self)
+            return getattr(extension, "forward_in", lambda _: extension)(self)
         return self.own(name)
 
     def own(self, name: str) -> Any:

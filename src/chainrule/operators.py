@@ -25,40 +25,40 @@ class Operators:
 
     # arithmetic
     def __add__(self, other: Any) -> Any:
-        return self._ops.add(self, other)
+        return self._apply(self._ops.add, (self, other), {})
 
     def __radd__(self, other: Any) -> Any:
-        return self._ops.add(other, self)
+        return self._apply(self._ops.add, (other, self), {})
 
     def __sub__(self, other: Any) -> Any:
-        return self._ops.subtract(self, other)
+        return self._apply(self._ops.subtract, (self, other), {})
 
     def __rsub__(self, other: Any) -> Any:
-        return self._ops.subtract(other, self)
+        return self._apply(self._ops.subtract, (other, self), {})
 
     def __mul__(self, other: Any) -> Any:
-        return self._ops.multiply(self, other)
+        return self._apply(self._ops.multiply, (self, other), {})
 
     def __rmul__(self, other: Any) -> Any:
-        return self._ops.multiply(other, self)
+        return self._apply(self._ops.multiply, (other, self), {})
 
     def __truediv__(self, other: Any) -> Any:
-        return self._ops.divide(self, other)
+        return self._apply(self._ops.divide, (self, other), {})
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self._ops.divide(other, self)
+        return self._apply(self._ops.divide, (other, self), {})
 
     def __floordiv__(self, other: Any) -> Any:
-        return self._ops.floor_divide(self, other)
+        return self._apply(self._ops.floor_divide, (self, other), {})
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._ops.floor_divide(other, self)
+        return self._apply(self._ops.floor_divide, (other, self), {})
 
     def __mod__(self, other: Any) -> Any:
-        return self._ops.remainder(self, other)
+        return self._apply(self._ops.remainder, (self, other), {})
 
     def __rmod__(self, other: Any) -> Any:
-        return self._ops.remainder(other, self)
+        return self._apply(self._ops.remainder, (other, self), {})
 
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
@@ -67,82 +67,82 @@ class Operators:
         return other // self, other % self
 
     def __pow__(self, other: Any) -> Any:
-        return self._ops.pow(self, other)
+        return self._apply(self._ops.pow, (self, other), {})
 
     def __rpow__(self, other: Any) -> Any:
-        return self._ops.pow(other, self)
+        return self._apply(self._ops.pow, (other, self), {})
 
     def __matmul__(self, other: Any) -> Any:
-        return self._ops.matmul(self, other)
+        return self._apply(self._ops.matmul, (self, other), {})
 
     def __rmatmul__(self, other: Any) -> Any:
-        return self._ops.matmul(other, self)
+        return self._apply(self._ops.matmul, (other, self), {})
 
     def __neg__(self) -> Any:
-        return self._ops.negative(self)
+        return self._apply(self._ops.negative, (self,), {})
 
     def __pos__(self) -> Any:
-        return self._ops.positive(self)
+        return self._apply(self._ops.positive, (self,), {})
 
     def __abs__(self) -> Any:
-        return self._ops.abs(self)
+        return self._apply(self._ops.abs, (self,), {})
 
     def __round__(self, digits: int = 0) -> Any:
         return self._ops.round(self, decimals=digits)
 
     # comparison and logic
     def __lt__(self, other: Any) -> Any:
-        return self._ops.less(self, other)
+        return self._apply(self._ops.less, (self, other), {})
 
     def __le__(self, other: Any) -> Any:
-        return self._ops.less_equal(self, other)
+        return self._apply(self._ops.less_equal, (self, other), {})
 
     def __gt__(self, other: Any) -> Any:
-        return self._ops.greater(self, other)
+        return self._apply(self._ops.greater, (self, other), {})
 
     def __ge__(self, other: Any) -> Any:
-        return self._ops.greater_equal(self, other)
+        return self._apply(self._ops.greater_equal, (self, other), {})
 
     def __eq__(self, other: object) -> Any:
-        return self._ops.equal(self, other)
+        return self._apply(self._ops.equal, (self, other), {})
 
     def __ne__(self, other: object) -> Any:
-        return self._ops.not_equal(self, other)
+        return self._apply(self._ops.not_equal, (self, other), {})
 
     __hash__ = object.__hash__
 
     def __and__(self, other: Any) -> Any:
-        return self._ops.bitwise_and(self, other)
+        return self._apply(self._ops.bitwise_and, (self, other), {})
 
     def __rand__(self, other: Any) -> Any:
-        return self._ops.bitwise_and(other, self)
+        return self._apply(self._ops.bitwise_and, (other, self), {})
 
     def __or__(self, other: Any) -> Any:
-        return self._ops.bitwise_or(self, other)
+        return self._apply(self._ops.bitwise_or, (self, other), {})
 
     def __ror__(self, other: Any) -> Any:
-        return self._ops.bitwise_or(other, self)
+        return self._apply(self._ops.bitwise_or, (other, self), {})
 
     def __xor__(self, other: Any) -> Any:
-        return self._ops.bitwise_xor(self, other)
+        return self._apply(self._ops.bitwise_xor, (self, other), {})
 
     def __rxor__(self, other: Any) -> Any:
-        return self._ops.bitwise_xor(other, self)
+        return self._apply(self._ops.bitwise_xor, (other, self), {})
 
     def __lshift__(self, other: Any) -> Any:
-        return self._ops.bitwise_left_shift(self, other)
+        return self._apply(self._ops.bitwise_left_shift, (self, other), {})
 
     def __rlshift__(self, other: Any) -> Any:
-        return self._ops.bitwise_left_shift(other, self)
+        return self._apply(self._ops.bitwise_left_shift, (other, self), {})
 
     def __rshift__(self, other: Any) -> Any:
-        return self._ops.bitwise_right_shift(self, other)
+        return self._apply(self._ops.bitwise_right_shift, (self, other), {})
 
     def __rrshift__(self, other: Any) -> Any:
-        return self._ops.bitwise_right_shift(other, self)
+        return self._apply(self._ops.bitwise_right_shift, (other, self), {})
 
     def __invert__(self) -> Any:
-        return self._ops.bitwise_invert(self)
+        return self._apply(self._ops.bitwise_invert, (self,), {})
 
     # indexing and protocols
     def __getitem__(self, key: Any) -> Any:

@@ -58,7 +58,8 @@ from chainrule.rules.linalg import (
     cofactors, contraction, det, eigh, inv, matmul, pinv, slogdet, solve,
 )  # fmt: skip
 from chainrule.rules.neural import (
-    cross_entropy_of_logits, log_softmax, logit, logsumexp, relu, sigmoid, softmax, softplus,
+    cross_entropy_of_logits, label_cross_entropy, linear, log_softmax, logit, logsumexp, mean_squared_error, relu,
+    sigmoid, softmax, softplus,
 )  # fmt: skip
 from chainrule.rules.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from chainrule.rules.shape import broadcast_to, copy, flip, matrix_transpose, permute_dims, reshape, roll, tril, triu

@@ -19,7 +19,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -110,8 +110,8 @@ class Primitive:
     """A differentiable function of arrays. Made by `primitive`; called like the function that it is."""
 
     __slots__ = (
-        "_forwards", "_numpy", "_plans", "arity", "broadcasts", "defaults", "differentiable", "elementwise", "forward",
-        "inputs", "name", "outputs", "parameters", "required", "rules", "selects", "text", "variadic",
+        "_forwards", "arity", "broadcasts", "defaults", "differentiable", "elementwise", "forward",
+        "inputs", "name", "outputs", "parameters", "plain", "plans", "required", "rules", "selects", "text", "variadic",
         "view",
     )  # fmt: skip
 
@@ -128,10 +128,10 @@ class Primitive:
         self.elementwise, self.broadcasts = elementwise, elementwise or broadcasts
         self.view, self.selects, self.outputs = view, selects, outputs
         self.differentiable = bool(rules)
-        self._plans: dict[tuple[int, int], Plan] = {}
+        self.plans: dict[int, Plan] = {}
         self._forwards: dict[Library, Callable[..., Any]] = {}
         self._check_contract()
-        self._numpy = self.forward_in(NUMPY)
+        self.plain = self.forward_in(NUMPY)
 
     # the contract ------------------------------------------------------------------------------------
 
@@ -197,10 +197,12 @@ class Primitive:
 
     def plan(self, count: int, mask: int) -> Plan:
         """The plan for `count` inputs of which those in the bits of `mask` need gradients."""
-        plan = self._plans.get((count, mask))
+        # A mask alone is no key where the number of inputs varies; the top bit tells how many there are.
+        key = mask | 1 << count
+        plan = self.plans.get(key)
         if plan is None:
             needed = tuple(i for i in range(count) if mask >> i & 1 and self._has_rule(i))
-            plan = self._plans[count, mask] = Plan(self, needed)
+            plan = self.plans[key] = Plan(self, needed)
         return plan
 
     def _has_rule(self, index: int) -> bool:
@@ -243,35 +245,35 @@ class Primitive:
                 if type(array) not in NUMPY_TYPES:
                     break
             else:
-                return self._numpy(*arrays, **parameters)
+                return self.plain(*arrays, **parameters)
             arrays = [as_plain(a) for a in arrays]
             return self.forward_in(namespace_of(*arrays))(*arrays, **parameters)
         except (ValueError, TypeError, IndexError) as error:
             raise restated(self, arrays, parameters, error) from error
 
     def forward_in(self, library: Library) -> Callable[..., Any]:
-        """The forward function for the arrays of `library`."""
+        """The forward function for the arrays of `library`, called like the primitive: `xp.name` in a rule."""
         found = self._forwards.get(library)
         if found is None:
-            found = self._forwards[library] = self._resolve(library)
+            found = self._forwards[library] = self._resolved(library)
         return found
 
-    def plain_in(self, library: Library) -> Callable[..., Any]:
-        """The same, called like the primitive itself: what `xp.name` is in a rule."""
-        forward, arity, names, defaults = self.forward_in(library), self.arity, tuple(self.parameters), self.defaults
-        if not names or self.variadic:
-            return partial(forward, **defaults) if defaults else forward
+    def _resolved(self, library: Library) -> Callable[..., Any]:
+        forward = self.forward or self._library_function(library)
+        wants_xp = self.forward is not None and "xp" in names_of(self.forward)
+        if not self.parameters and not wants_xp:
+            return forward
+        # Written as source, like a Plan: partial and ** would cost more than a small array's arithmetic.
+        inputs = f"*{self.inputs[0]}, " if self.variadic else "".join(f"{n}, " for n in self.inputs)
+        signature = inputs + ", ".join(f"{n}=defaults[{n!r}]" for n in self.parameters)
+        call = inputs + "".join(f"{n}={n}, " for n in self.parameters) + ("xp=xp" if wants_xp else "")
+        scope = {"forward": forward, "xp": library, "defaults": self.parameters}
+        exec(f"def {self.name}({signature}): return forward({call})", scope)  # noqa: S102
+        return cast(Callable[..., Any], scope[self.name])
 
-        def plain(*arrays: Any, **given: Any) -> Any:
-            return forward(*arrays[:arity], **defaults | dict(zip(names, arrays[arity:], strict=False)) | given)
-
-        return plain
-
-    def _resolve(self, library: Library) -> Callable[..., Any]:
-        if self.forward is not None:
-            return partial(self.forward, xp=library) if "xp" in names_of(self.forward) else self.forward
+    def _library_function(self, library: Library) -> Callable[..., Any]:
         try:
-            return library.own(self.name)  # type: ignore[no-any-return]
+            return cast(Callable[..., Any], library.own(self.name))
         except AttributeError:
             if library is not NUMPY:
                 return partial(self._through_numpy, library)
@@ -282,7 +284,7 @@ class Primitive:
     def _through_numpy(self, library: Library, *arrays: Any, **parameters: Any) -> Any:
         """For a library that lacks the function: there and back through NumPy."""
         plain = [np.from_dlpack(a) if hasattr(a, "__dlpack__") else a for a in arrays]
-        return library.own("asarray")(self._numpy(*plain, **parameters))
+        return library.own("asarray")(self.plain(*plain, **parameters))
 
     def __repr__(self) -> str:
         return f"primitive({self.text!r})"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from sys import _getframe
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from chainrule.backward import Hook, Node, Sweep, first_bad
+from chainrule.backward import Hook, Node, Watch, first_bad, sweep
 from chainrule.errors import AnomalyError, BackwardError, GradientLostError, InPlaceError, InputError, ShapeError
 from chainrule.inplace import note_change, version
 from chainrule.lines import here, place
 from chainrule.modes import ANOMALY, RECORD, mode, switched
-from chainrule.namespace import is_array, namespace_of
+from chainrule.namespace import NUMPY_TYPES, is_array, namespace_of
 from chainrule.operators import Operators
-from chainrule.primitives import Plan, Primitive, described
+from chainrule.primitives import Plan, Primitive, described, restated
 from chainrule.typing import DType, Shape
+
+
+_new = object.__new__
 
 
 class View(NamedTuple):
@@ -72,7 +77,7 @@ class Tensor(Operators):
     @data.setter
     def data(self, value: Any) -> None:
         if value is self._data:  # t.data += 1 changed the memory and hands the same array back
-            note_change(value, place(2))
+            note_change(value, place(_getframe(1)))
             return
         value = _as_data(value, None)
         if self._node is not None and value.dtype != self._node.dtype:
@@ -102,7 +107,7 @@ class Tensor(Operators):
     @property
     def size(self) -> int:
         """The number of elements."""
-        return int(np.prod(self._data.shape))
+        return math.prod(self._data.shape)
 
     @property
     def nbytes(self) -> int:
@@ -161,7 +166,7 @@ class Tensor(Operators):
             self._node = None
         elif self._node is None:
             check_differentiable(self._data, "requires_grad=True")
-            self._node = Node(None, (), (), self._data.shape, self._data.dtype, None)
+            self._node = Node.leaf(self._data.shape, self._data.dtype)
 
     @property
     def is_leaf(self) -> bool:
@@ -172,7 +177,8 @@ class Tensor(Operators):
     @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient; None before the first `backward()`."""
-        return None if self._node is None else self._node.grad
+        node = self._node
+        return None if node is None or node.watch is None else node.watch.grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -185,14 +191,14 @@ class Tensor(Operators):
             value = value if isinstance(value, Tensor) else self._wrapped(_as_data(value, None))
             if value.shape != self.shape:
                 raise ShapeError(f"grad of shape {value.shape} was set on a Tensor of shape {self.shape}")
-        node.grad = value
+        node.watched().grad = value
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed Tensor in `.grad` too."""
         node = self._current_node()
         if node is None:
             raise BackwardError("retain_grad() on a Tensor that needs no gradient")
-        node.retains = True
+        node.watched().retains = True
 
     def register_hook(self, hook: Hook) -> Callable[[], None]:
         """Call `hook(g)` with each gradient that arrives here; what it returns replaces the gradient.
@@ -202,9 +208,13 @@ class Tensor(Operators):
         node = self._current_node()
         if node is None:
             raise BackwardError("register_hook() on a Tensor that needs no gradient")
-        wrapped = self._hook(hook)
-        node.hooks = [*(node.hooks or ()), wrapped]
-        return lambda: node.hooks.remove(wrapped) if node.hooks and wrapped in node.hooks else None
+        watch, wrapped = node.watched(), self._hook(hook)
+        watch.hooks = (*watch.hooks, wrapped)
+
+        def remove() -> None:
+            watch.hooks = tuple(h for h in watch.hooks if h is not wrapped)
+
+        return remove
 
     def _hook(self, hook: Hook) -> Hook:
         """The user's hook, which sees Tensors, for the sweep, which hands out arrays unless it is recorded."""
@@ -259,35 +269,49 @@ class Tensor(Operators):
 
     @staticmethod
     def _apply(primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-        """Apply a primitive: run it on the arrays, and record it if an input needs a gradient."""
+        """Apply a primitive: run it on the arrays, and record it if an input needs a gradient.
+
+        Called by the user's line through one function of this package; the engine's other hot path.
+        """
         arrays: list[Any] = []
         parents: list[Node] = []
-        mask, bit, kind = 0, 1, Tensor
+        mask, bit, kind, plain = 0, 1, Tensor, True
         for x in inputs:
             if isinstance(x, Tensor):
-                arrays.append(x._data)
+                kind = type(x)
                 node = x._node if x._view is None else x._current_node()
                 if node is not None:
                     mask |= bit
                     parents.append(node)
-                kind = type(x)
-            else:
-                arrays.append(x)
+                x = x._data
+            if type(x) not in NUMPY_TYPES:
+                plain = False
+            arrays.append(x)
             bit += bit
-        out = primitive.evaluate(arrays, parameters)
+        try:
+            out = primitive.plain(*arrays, **parameters) if plain else primitive.evaluate(arrays, parameters)
+        except (ValueError, TypeError, IndexError) as error:
+            raise restated(primitive, arrays, parameters, error) from error
         flags = mode.get()
         if flags & ANOMALY:
             _check_finite(primitive, arrays, out)
-        if not (mask and flags & RECORD and primitive.differentiable):
-            node = None
-        else:
-            plan = primitive.plan(len(arrays), mask)
+        node = None
+        if mask and flags & RECORD and primitive.differentiable:
+            plan = primitive.plans.get(mask | bit) or primitive.plan(len(arrays), mask)
             if len(parents) != len(plan.needed):
                 parents = _parents_of(plan, inputs)
-            node = _recorded(plan, tuple(parents), out, arrays, parameters) if parents else None
+            kept = plan.keep(out, arrays, parameters)
+            where = place(_getframe(2))
+            if primitive.outputs:
+                node = Node(plan, tuple(parents), kept, None, None, where)
+            elif parents:
+                node = Node(plan, tuple(parents), kept, out.shape, out.dtype, where)
         if primitive.outputs:
             return _outputs(kind, node, out)
-        result = kind._wrapped(out, node)
+        result: Tensor = _new(kind)
+        result._data = out
+        result._node = node
+        result._view = None
         if primitive.view and type(out) is np.ndarray:
             _note_view(result, inputs[0], primitive, parameters)
         return result
@@ -313,7 +337,7 @@ class Tensor(Operators):
                 f"{name} would change a leaf of shape {self.shape} that needs a gradient; do it under "
                 f"cr.no_grad(), on t.data, or make a new Tensor (t = t + ...)"
             )
-        where = place(2)
+        where = place(_getframe(1))
         old = self._wrapped(_copied(self._data), self._current_node())
         new = change(old)
         if new.shape != self.shape:
@@ -494,6 +518,8 @@ def _seed(tensor: Tensor, g: Any) -> Any:
                 f"backward() from a Tensor of shape {tensor.shape} needs a cotangent of that shape; only a "
                 f"scalar needs none. Sum or average it first, or pass backward(g)"
             )
+        if isinstance(tensor._data, np.generic):
+            return type(tensor._data)(1.0)  # several times faster than ones_like
         return namespace_of(tensor._data).ones_like(tensor._data)
     g = g if isinstance(g, Tensor) else _as_data(g, None)
     if g.shape != tensor.shape:
@@ -515,12 +541,10 @@ def sweep_from(
     assert node is not None
     retain = create_graph if retain_graph is None else retain_graph
     if not create_graph:
-        g = g._data if isinstance(g, Tensor) else g
-        return Sweep(sinks=sinks, deposit=deposit, retain=retain).run(node, g)
+        return sweep(node, g._data if isinstance(g, Tensor) else g, sinks=sinks, deposit=deposit, retain=retain)
     kind = type(tensor)
     g = g if isinstance(g, Tensor) else kind._wrapped(g)
-    residuals = _residuals_of(kind)
-    return Sweep(sinks=sinks, deposit=deposit, residuals=residuals, retain=retain).run(node, g)
+    return sweep(node, g, sinks=sinks, deposit=deposit, residuals=_residuals_of(kind), retain=retain)
 
 
 def _residuals_of(kind: type[Tensor]) -> Callable[[Node], tuple[Any, ...]]:
@@ -547,24 +571,14 @@ def _with_history(kind: type[Tensor], value: Any, which: int | None, node: Node,
     return kind._wrapped(value, sources[which]) if which in sources else value
 
 
-def _deposit_of(kind: type[Tensor]) -> Callable[[Node, Any], None]:
+def _deposit_of(kind: type[Tensor]) -> Callable[[Watch, Any], None]:
     """A function that adds an arriving gradient to a node's `.grad`."""
 
-    def deposit(node: Node, g: Any) -> None:
+    def deposit(watch: Watch, g: Any) -> None:
         g = g if isinstance(g, Tensor) else kind._wrapped(g)
-        node.grad = g if node.grad is None else node.grad + g
+        watch.grad = g if watch.grad is None else watch.grad + g
 
     return deposit
-
-
-def _recorded(
-    plan: Plan, parents: tuple[Node, ...], out: Any, arrays: list[Any], parameters: dict[str, Any]
-) -> Node:
-    """The node of an application; its place is that of the caller of the primitive."""
-    kept = plan.keep(out, arrays, parameters)
-    if plan.primitive.outputs:
-        return Node(plan, parents, kept, None, None, place(4))
-    return Node(plan, parents, kept, out.shape, out.dtype, place(4))
 
 
 def _parents_of(plan: Plan, inputs: tuple[Any, ...]) -> list[Node]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import OptionError, ShapeError, UnsupportedError
-from chainrule.functions.arrays import as_array, shape_of
+from chainrule.functions.arrays import as_array, data_of, shape_of, zeros_like
 from chainrule.functions.index import getitem
 from chainrule.functions.shape import concat, diagonal, expand_dims, moveaxis, stack, swapaxes
 from chainrule.rules import linalg as rules
@@ -21,7 +21,7 @@ from chainrule.rules.reduce import axes_of, count_nonzero, p_norm
 from chainrule.rules.reduce import max as max_
 from chainrule.rules.reduce import min as min_
 from chainrule.rules.reduce import sum as sum_
-from chainrule.rules.shape import matrix_transpose, permute_dims, reshape
+from chainrule.rules.shape import astype, matrix_transpose, permute_dims, reshape
 from chainrule.typing import Axis
 
 # products ------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def vector_norm(x: Any, *, axis: Axis = None, keepdims: bool = False, ord: float
     if ord == 1:
         return sum_(abs_(x), axis=axis, keepdims=keepdims)
     if ord == 0:
-        return count_nonzero(x, axis=axis, keepdims=keepdims) * 1.0
+        return astype(count_nonzero(x, axis=axis, keepdims=keepdims), dtype=x.dtype)
     return p_norm(x, axis=axis, keepdims=keepdims, ord=ord)
 
 
@@ -274,7 +274,7 @@ def matrix_power(x: Any, n: int) -> Any:
     if n < 0:
         return matrix_power(inv(x), -n)
     if n == 0:
-        return np.broadcast_to(np.eye(x.shape[-1], dtype=np.dtype(x.dtype)), tuple(x.shape)).copy()
+        return zeros_like(x) + np.eye(x.shape[-1], dtype=np.dtype(x.dtype))
     half = x if n < 2 else matrix_power(x, n // 2)
     if n < 2:
         return x
@@ -294,13 +294,13 @@ def lstsq(x: Any, y: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
     """The least-squares solution of `x @ a = y`, with residuals, rank and singular values as in NumPy."""
     x, y = as_array(x), as_array(y)
     rows, columns = shape_of(x)
-    plain = np.asarray(getattr(x, "data", x)) if not isinstance(x, np.ndarray) else x
-    cutoff = np.finfo(plain.dtype).eps * max(rows, columns) if rcond is None else rcond
-    values = np.linalg.svd(plain, compute_uv=False)
-    rank = int((values > cutoff * values.max(initial=0)).sum())
+    values = svdvals(x)
+    plain = np.asarray(data_of(values))
+    cutoff = float(np.finfo(plain.dtype).eps) * max(rows, columns) if rcond is None else rcond
+    rank = int((plain > cutoff * plain.max(initial=0)).sum())
     solution = matmul(rules.pinv(x, rtol=cutoff), y)
     error = y - matmul(x, solution)
-    residuals = sum_(error * error, axis=0) if rank == columns < rows else np.empty(0)
+    residuals = sum_(error * error, axis=0) if rank == columns < rows else np.empty(0, plain.dtype)
     if rank == columns < rows and len(y.shape) == 1:
         residuals = reshape(residuals, shape=(1,))
     return solution, residuals, rank, values

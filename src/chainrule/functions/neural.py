@@ -8,7 +8,8 @@ import numpy as np
 
 from chainrule.errors import InputError, ShapeError
 from chainrule.functions.arrays import as_array, data_of
-from chainrule.rules.neural import cross_entropy_of_logits
+from chainrule.functions.shape import moveaxis
+from chainrule.rules.neural import cross_entropy_of_logits, label_cross_entropy
 from chainrule.rules.reduce import mean
 
 
@@ -20,11 +21,17 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float64) -> Any:
            [1., 0.]])
     """
     labels = np.asarray(data_of(labels))
+    _check_labels(labels, classes)
+    rows = np.zeros((labels.size, classes), dtype)
+    rows[np.arange(labels.size), labels.reshape(-1)] = 1
+    return rows.reshape((*labels.shape, classes))
+
+
+def _check_labels(labels: np.ndarray, classes: int) -> None:
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels are integers from 0 to {classes - 1}, but were given as {labels.dtype}")
-    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+    if labels.size and not 0 <= np.minimum.reduce(labels, None) <= np.maximum.reduce(labels, None) < classes:
         raise ShapeError(f"labels range from {labels.min()} to {labels.max()}, but there are {classes} classes")
-    return np.eye(classes, dtype=dtype)[labels]
 
 
 def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:
@@ -36,11 +43,15 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:
     0.6931
     """
     logits, labels = as_array(logits), as_array(labels)
-    if np.dtype(labels.dtype).kind in "iu":
-        labels = np.moveaxis(one_hot(labels, logits.shape[axis], np.dtype(logits.dtype)), -1, axis)
-    if tuple(labels.shape) != tuple(logits.shape):
+    if tuple(labels.shape) == tuple(logits.shape):
+        return mean(cross_entropy_of_logits(logits, labels, axis=axis))
+    labels = data_of(labels)
+    logits = logits if axis == -1 else moveaxis(logits, axis, -1)
+    if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ShapeError(
-            f"cross_entropy(logits, labels): logits have shape {tuple(logits.shape)}, the labels (as "
-            f"probabilities) {tuple(labels.shape)}; integer labels have the shape of logits without the class axis"
+            f"cross_entropy(logits, labels): logits have shape {tuple(logits.shape)}, the labels "
+            f"{tuple(labels.shape)}; labels are class numbers, of the shape of logits without the class axis, or "
+            f"probabilities, of the same shape"
         )
-    return mean(cross_entropy_of_logits(logits, labels, axis=axis))
+    _check_labels(labels, logits.shape[-1])
+    return label_cross_entropy(logits, labels=labels)

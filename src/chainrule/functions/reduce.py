@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import OptionError
-from chainrule.functions.arrays import as_array, data_of
+from chainrule.functions.arrays import as_array, data_of, ones_like, zeros_like
 from chainrule.functions.index import getitem
 from chainrule.functions.shape import concat, moveaxis
 from chainrule.rules import reduce as rules
@@ -51,8 +51,9 @@ def nansum(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def nanmean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean of the elements that are not NaN."""
-    count = sum_(~np.isnan(data_of(as_array(x))), axis=axis, keepdims=keepdims)
-    return nansum(x, axis=axis, keepdims=keepdims) / count
+    x = as_array(x)
+    counted = where(isnan(data_of(x)), zeros_like(data_of(x)), ones_like(data_of(x)))
+    return nansum(x, axis=axis, keepdims=keepdims) / sum_(counted, axis=axis, keepdims=keepdims)
 
 
 def median(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -61,21 +62,27 @@ def median(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def quantile(x: Any, q: Any, *, axis: Axis = None, keepdims: bool = False, method: str = "linear") -> Any:
-    """The value below which a share `q` of the elements lies.
+    """The value below which a share `q` of the elements lies; NaN where one of them is NaN.
 
     `method` is linear, lower, higher, midpoint or nearest, as in NumPy.
     """
     x, q = as_array(x), np.asarray(q, dtype=float)
-    axes = axes_of(axis, len(x.shape))
-    ordered = sort(_merged(x, axes), axis=-1)
-    position = q * (ordered.shape[-1] - 1)
-    low, high, share = _neighbours(position, method)
+    ordered = sort(reduced_last(x, axes_of(axis, len(x.shape))), axis=-1)
+    low, high, share = neighbours(q * (ordered.shape[-1] - 1), method, np.dtype(x.dtype))
     out = getitem(ordered, (..., low)) * (1 - share) + getitem(ordered, (..., high)) * share
+    last = getitem(ordered, (..., -1))  # where NaN are sorted to
+    last = reshape(last, shape=(*last.shape, *(1,) * q.ndim))
+    out = where(isnan(last), last, out)
     out = moveaxis(out, tuple(range(len(out.shape) - q.ndim, len(out.shape))), tuple(range(q.ndim)))
     return reshape(out, shape=(*q.shape, *kept_shape(x.shape, axis))) if keepdims else out
 
 
-def _neighbours(position: Any, method: str) -> tuple[Any, Any, Any]:
+def neighbours(position: Any, method: str, dtype: Any) -> tuple[Any, Any, Any]:
+    """The indices below and above a position between sorted elements, and the share of the upper one.
+
+    >>> neighbours(np.array(1.25), "linear", np.float64)
+    (array(1), array(2), array(0.25))
+    """
     low, high = np.floor(position).astype(int), np.ceil(position).astype(int)
     shares = {
         "linear": position - low,
@@ -86,11 +93,11 @@ def _neighbours(position: Any, method: str) -> tuple[Any, Any, Any]:
     }
     if method not in shares:
         raise OptionError(f"quantile(method={method!r}): expected one of {', '.join(shares)}")
-    return low, high, shares[method]
+    return np.asarray(low), np.asarray(high), np.asarray(shares[method], dtype if np.dtype(dtype).kind == "f" else float)
 
 
-def _merged(x: Any, axes: tuple[int, ...]) -> Any:
-    """`x` with the reduced axes at the end, merged into one."""
+def reduced_last(x: Any, axes: tuple[int, ...]) -> Any:
+    """`x` with the axes that are reduced at the end, merged into one."""
     moved = moveaxis(x, axes, tuple(range(-len(axes), 0))) if axes else x
     rest = tuple(moved.shape[: len(x.shape) - len(axes)])
     return reshape(moved, shape=(*rest, math.prod(x.shape[a] for a in axes)))

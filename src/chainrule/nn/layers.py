@@ -63,9 +63,8 @@ class Linear(Module):
             raise ShapeError(
                 f"{self!r} got an input of shape {x.shape}: its last axis must have length {inputs}"
             )
-        # Not x @ weight: with a plain array on the left that takes the detour over NumPy's protocol.
-        product: Tensor = ops.matmul(x, self.weight)
-        return product if self.bias is None else product + self.bias
+        image: Tensor = ops.matmul(x, self.weight) if self.bias is None else ops.linear(x, self.weight, self.bias)
+        return image
 
     def arguments(self) -> str:
         """Sizes, and the bias where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,17 @@ def zero(g: Any, xp: Any) -> Any:
     return xp.zeros_like(g)
 
 
-# arithmetic ----------------------------------------------------------------------------------------------
+# arithmetic: Python's operators, which every array library has, and which are the fastest on NumPy's scalars
 
-add = elementwise("add(x, y)", x=lambda g: g,
-                               y=lambda g: g)  # fmt: skip
-subtract = elementwise("subtract(x, y)", x=lambda g: g,
-                                         y=lambda g: -g)  # fmt: skip
-multiply = elementwise("multiply(x, y)", x=lambda g, y: g * y,
-                                         y=lambda g, x: g * x)  # fmt: skip
-divide = elementwise("divide(x, y)", x=lambda g, y: g / y,
-                                     y=lambda x_bar, out: -x_bar * out)  # fmt: skip
-negative = elementwise("negative(x)", x=lambda g: -g)
+add = elementwise("add(x, y)", forward=operator.add, x=lambda g: g,
+                                                     y=lambda g: g)  # fmt: skip
+subtract = elementwise("subtract(x, y)", forward=operator.sub, x=lambda g: g,
+                                                               y=lambda g: -g)  # fmt: skip
+multiply = elementwise("multiply(x, y)", forward=operator.mul, x=lambda g, y: g * y,
+                                                               y=lambda g, x: g * x)  # fmt: skip
+divide = elementwise("divide(x, y)", forward=operator.truediv, x=lambda g, y: g / y,
+                                                               y=lambda x_bar, out: -x_bar * out)  # fmt: skip
+negative = elementwise("negative(x)", forward=operator.neg, x=lambda g: -g)
 positive = elementwise("positive(x)", x=lambda g: g)
 reciprocal = elementwise("reciprocal(x)", forward=lambda x: 1 / x, x=lambda g, out: -g * out * out)
 square = elementwise("square(x)", x=lambda g, x: 2 * g * x)
@@ -46,7 +47,7 @@ def _cbrt(x: Any, xp: Any) -> Any:
 
 def _power_of_base(g: Any, x: Any, y: Any, xp: Any) -> Any:
     if isinstance(y, (int, float)):
-        return zero(g, xp) if y == 0 else g * y if y == 1 else g * (y * x ** (y - 1))
+        return zero(g, xp) if y == 0 else g if y == 1 else g * (2 * x) if y == 2 else g * (y * x ** (y - 1))
     # Where y is 0 the power is the constant 1; x ** -1 would make that 0 * inf at x = 0.
     return g * xp.where(y == 0, xp.zeros_like(g), y * x ** xp.where(y == 0, xp.ones_like(y), y - 1))
 
@@ -58,7 +59,7 @@ def _power_of_exponent(g: Any, x: Any, y: Any, out: Any, xp: Any) -> Any:
     return g * out * xp.where(vanishes, xp.zeros_like(x), xp.log(xp.where(vanishes, xp.ones_like(x), x)))
 
 
-pow = elementwise("pow(x, y)", forward=lambda x, y: x**y, x=_power_of_base, y=_power_of_exponent)
+pow = elementwise("pow(x, y)", forward=operator.pow, x=_power_of_base, y=_power_of_exponent)
 
 # exponentials and logarithms -----------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from chainrule.typing import Shape
 # products ------------------------------------------------------------------------------------------------
 
 
-def _product_left(g: Any, x_shape: Shape, y: Any, xp: Any) -> Any:
+def product_left(g: Any, x_shape: Shape, y: Any, xp: Any) -> Any:
+    """The cotangent of x in x @ y, before it is summed over broadcast batch axes."""
     if len(y.shape) == 1:
         return xp.expand_dims(g, axis=-1) * y
     if len(x_shape) == 1:
@@ -26,7 +27,8 @@ def _product_left(g: Any, x_shape: Shape, y: Any, xp: Any) -> Any:
     return g @ y.mT
 
 
-def _product_right(g: Any, x: Any, y_shape: Shape, xp: Any) -> Any:
+def product_right(g: Any, x: Any, y_shape: Shape, xp: Any) -> Any:
+    """The cotangent of y in x @ y, before it is summed over broadcast batch axes."""
     if len(y_shape) == 1:
         g = xp.expand_dims(g, axis=-1)
         return g * x if len(x.shape) == 1 else (x.mT @ g)[..., 0]
@@ -37,7 +39,7 @@ def _product_right(g: Any, x: Any, y_shape: Shape, xp: Any) -> Any:
     return x.mT @ g
 
 
-matmul = primitive("matmul(x, y)", broadcasts=True, x=_product_left, y=_product_right)
+matmul = primitive("matmul(x, y)", broadcasts=True, x=product_left, y=product_right)
 
 
 def _contraction(

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.namespace import NUMPY
 from chainrule.primitives import elementwise, primitive
+from chainrule.rules.linalg import product_left, product_right
 from chainrule.rules.reduce import spread
 
 
@@ -29,7 +30,7 @@ softplus = elementwise(
 )  # fmt: skip
 relu = elementwise(
     "relu(x)", forward=lambda x, xp: np.maximum(x, 0) if xp is NUMPY else xp.maximum(x, xp.zeros_like(x)),
-    x=lambda g, out, xp: xp.where(out > 0, g, xp.zeros_like(g)),
+    x=lambda g, out, xp: xp.where(out > 0, g, 0.0),
 )  # fmt: skip
 
 
@@ -81,3 +82,58 @@ cross_entropy_of_logits = primitive(
     "cross_entropy_of_logits(x, y, *, axis=-1)", forward=_cross_entropy, x=_cross_entropy_rule,
     y=lambda g, x, axis, xp: -xp.expand_dims(g, axis=axis) * xp.log_softmax(x, axis=axis),
 )  # fmt: skip
+
+
+def _label_cross_entropy(x: Any, xp: Any, labels: Any) -> Any:
+    z = _shifted(x, -1, xp)
+    if xp is NUMPY and labels.ndim == 1:
+        at_labels = z[np.arange(labels.size), labels]
+    else:
+        at_labels = xp.take_along_axis(z, labels[..., None], axis=-1)[..., 0]
+    return xp.sum(xp.log(xp.sum(xp.exp(z), axis=-1)) - at_labels) / labels.size
+
+
+def _label_cross_entropy_rule(g: Any, x: Any, labels: Any, xp: Any) -> Any:
+    p = xp.softmax(x, axis=-1)
+    if xp is NUMPY and labels.ndim == 1:
+        p[np.arange(labels.size), labels] -= 1
+    else:
+        p = p - xp.one_hot(labels, x.shape[-1], x.dtype)
+    return p * (g / labels.size)
+
+
+label_cross_entropy = primitive(
+    "label_cross_entropy(x, *, labels)", forward=_label_cross_entropy, x=_label_cross_entropy_rule
+)
+"""The mean of -log(softmax(x)) at the labels, along the last axis."""
+
+
+def _linear(x: Any, w: Any, b: Any, xp: Any) -> Any:
+    out = xp.matmul(x, w)
+    if xp is NUMPY and out.shape[-1:] == b.shape and out.dtype == b.dtype:
+        out += b
+        return out
+    return out + b
+
+
+linear = primitive(
+    "linear(x, w, b)", forward=_linear, broadcasts=True,
+    x=lambda g, x_shape, w, xp: product_left(g, x_shape, w, xp),
+    w=lambda g, x, w_shape, xp: product_right(g, x, w_shape, xp), b=lambda g: g,
+)  # fmt: skip
+"""x @ w + b, without a temporary array."""
+
+
+def _mean_squared_error(x: Any, y: Any, xp: Any) -> Any:
+    d = x - y
+    return xp.mean(d * d)
+
+
+mean_squared_error = primitive(
+    "mean_squared_error(x, y)", forward=_mean_squared_error, broadcasts=True,
+    x=lambda g, x, y: g * _twice_mean(x - y), y=lambda x_bar: -x_bar,
+)  # fmt: skip
+
+
+def _twice_mean(difference: Any) -> Any:
+    return difference * (2 / math.prod(difference.shape))

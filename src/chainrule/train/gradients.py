@@ -1,12 +1,12 @@
 """Whether a network's gradients are the derivatives of its loss, asked before training.
 
 Central differences of the loss, in the precision of the parameters. Parameters of up to 64 elements are
-checked one by one, larger ones along 64 random directions, each of which contains every element.
+checked one by one, larger ones along 8 random directions, each of which contains every element.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from chainrule.errors import GradientMismatch
 from chainrule.modes import no_grad
 from chainrule.tensor import Tensor
 
-DIRECTIONS = 64
+ELEMENTS, DIRECTIONS = 64, 8
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class GradientCheck:
 
 
 def check_parameters(
-    loss: Callable[[], Tensor], parameters: Mapping[str, Tensor], generator: np.random.Generator | int = 0
+    loss: Callable[[], Tensor], parameters: Mapping[str, Tensor], seed: int = 0
 ) -> GradientCheck:
     """Compare the gradient of `loss()` by each of the parameters with central differences.
 
@@ -57,21 +57,19 @@ def check_parameters(
     for parameter in parameters.values():
         parameter.grad = None
     loss().backward()
-    generator = np.random.default_rng(generator)
-    errors = {name: _error(loss, name, parameter, generator) for name, parameter in parameters.items()}
+    errors = {name: _error(loss, name, parameter, seed) for name, parameter in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = None
     return GradientCheck(errors)
 
 
-def _error(loss: Callable[[], Tensor], name: str, parameter: Tensor, generator: np.random.Generator) -> float:
-    directions = _directions(parameter, generator)
+def _error(loss: Callable[[], Tensor], name: str, parameter: Tensor, seed: int) -> float:
     gradient = np.zeros_like(parameter.data) if parameter.grad is None else parameter.grad.data
-    analytic = np.array([float(np.sum(gradient * direction)) for direction in directions])
+    analytic = np.array([float(np.sum(gradient * direction)) for direction in _directions(parameter, seed)])
     tolerance = float(np.finfo(parameter.dtype).eps) ** (1 / 3)
     # A kink (ReLU) within the step falsifies the difference, not the gradient: look again from nearer by.
     for step in (tolerance, tolerance / 64):
-        numeric, noise = _differences(loss, parameter, directions, step)
+        numeric, noise = _differences(loss, parameter, seed, step)
         scale = max(np.linalg.norm(analytic), np.linalg.norm(numeric), noise / tolerance)
         error = float(np.linalg.norm(analytic - numeric) / scale)
         if error <= tolerance:
@@ -83,7 +81,7 @@ def _mismatch(
     name: str, parameter: Tensor, analytic: NDArray[Any], numeric: NDArray[Any]
 ) -> GradientMismatch:
     worst = int(np.argmax(np.abs(analytic - numeric)))
-    if parameter.size <= DIRECTIONS:
+    if parameter.size <= ELEMENTS:
         where = f"at {tuple(map(int, np.unravel_index(worst, parameter.shape)))}"
     else:
         where = f"along random direction {worst}"
@@ -93,29 +91,33 @@ def _mismatch(
     )
 
 
-def _directions(parameter: Tensor, generator: np.random.Generator) -> NDArray[Any]:
-    size = parameter.size
-    if size <= DIRECTIONS:
-        return np.eye(size, dtype=parameter.dtype).reshape(size, *parameter.shape)
-    random = generator.normal(size=(DIRECTIONS, size))
-    unit = random / np.linalg.norm(random, axis=1, keepdims=True)
-    return np.asarray(unit, parameter.dtype).reshape(DIRECTIONS, *parameter.shape)
+def _directions(parameter: Tensor, seed: int) -> Iterator[NDArray[Any]]:
+    """One at a time, because all of them together would be many times the parameter's memory."""
+    if parameter.size <= ELEMENTS:
+        yield from np.eye(parameter.size, dtype=parameter.dtype).reshape(-1, *parameter.shape)
+        return
+    generator = np.random.default_rng(seed)
+    for _ in range(DIRECTIONS):
+        random = generator.normal(size=parameter.shape)
+        yield np.asarray(random / np.linalg.norm(random.ravel()), parameter.dtype)
 
 
 def _differences(
-    loss: Callable[[], Tensor], parameter: Tensor, directions: NDArray[Any], step: float
+    loss: Callable[[], Tensor], parameter: Tensor, seed: int, step: float
 ) -> tuple[NDArray[Any], float]:
     """Difference quotients along the directions, and the size of the rounding noise in all of them."""
     values, original = [], parameter.data
-    with no_grad():
-        for direction in directions:
+    try:
+        for direction in _directions(parameter, seed):
             values.append([_loss_at(loss, parameter, original + sign * step * direction) for sign in (1, -1)])
-    parameter.data = original
+    finally:
+        parameter.data = original
     pairs = np.array(values)
-    noise = float(np.finfo(parameter.dtype).eps * np.abs(pairs).max() / step * np.sqrt(len(directions)))
+    noise = float(np.finfo(parameter.dtype).eps * np.abs(pairs).max() / step * np.sqrt(len(pairs)))
     return (pairs[:, 0] - pairs[:, 1]) / (2 * step), max(noise, float(np.finfo(np.float64).tiny))
 
 
 def _loss_at(loss: Callable[[], Tensor], parameter: Tensor, value: Any) -> float:
     parameter.data = value
-    return float(loss().item())
+    with no_grad():
+        return float(loss().item())

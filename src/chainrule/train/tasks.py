@@ -85,7 +85,8 @@ class Classification:
 
     def loss(self, output: Any, targets: Any) -> Tensor:
         """Mean cross-entropy."""
-        return nn.cross_entropy(output, targets)
+        loss: Tensor = nn.cross_entropy(output, targets)
+        return loss
 
     def score(self, output: Any, targets: Any) -> float:
         """Accuracy."""
