@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import chainrule.rules
 from chainrule import ops
 from chainrule.primitives import Primitive
+from chainrule.tensor import Tensor
 
 Shape = tuple[int, ...]
 inf, nan = math.inf, math.nan
@@ -431,10 +432,10 @@ REDUCTIONS = [
     smooth("cross_entropy", R(2, 3), np.array([2, 0]), like=lambda x, y: cross_entropy(x, np.eye(3, dtype=x.dtype)[y]).mean()),
     smooth("cross_entropy", R(2, 3, 4), np.array([[2, 0, 1, 1]] * 2), axis=1,
            like=lambda x, y, axis: cross_entropy(np.moveaxis(x, 1, -1), np.eye(3, dtype=x.dtype)[y]).mean()),
-    smooth("label_cross_entropy", R(2, 3), labels=np.array([2, 0]), keeps="x",
-           like=lambda x, labels: cross_entropy(x, np.eye(3, dtype=x.dtype)[labels]).mean()),
-    smooth("label_cross_entropy", R(2, 2, 3), labels=np.array([[2, 0], [1, 1]]),
-           like=lambda x, labels: cross_entropy(x, np.eye(3, dtype=x.dtype)[labels]).mean()),
+    smooth("negative_log_likelihood", R(2, 3), labels=np.array([2, 0]), keeps="",
+           like=lambda x, labels: -x[[0, 1], labels].mean()),
+    smooth("negative_log_likelihood", R(2, 2, 3), labels=np.array([[2, 0], [1, 1]]),
+           like=lambda x, labels: -np.take_along_axis(x, labels[..., None], -1).mean()),
     smooth("mean_squared_error", R(2, 3), R(2, 3), keeps="x y", like=lambda x, y: ((x - y) ** 2).mean()),
     smooth("mean_squared_error", R(2, 3), R(2, 1), like=lambda x, y: ((x - y) ** 2).mean()),
     smooth("cumulative_sum", R(4), axis=0, keeps=""),
@@ -586,7 +587,7 @@ INDEXING = [
 
 
 def _changed_view(x: Any, y: Any, part: Any) -> Any:
-    whole = ops.copy(x)
+    whole = Tensor(ops.copy(x)) if isinstance(y, Tensor) and not isinstance(x, Tensor) else ops.copy(x)
     view = part(whole)
     view *= y
     return whole
@@ -705,3 +706,135 @@ MAKING = [
 # fmt: on
 
 CASES = [*ELEMENTWISE, *LOGIC, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *DECOMPOSITIONS, *MAKING]
+
+
+# particular points ---------------------------------------------------------------------------------------
+
+
+class At(NamedTuple):
+    """A function at a point where derivatives go wrong: its value and the gradient of the sum of its result."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    value: Any
+    gives: tuple[Any, ...]
+    second: tuple[Any, ...] | None
+    parameters: dict[str, Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        return FUNCTIONS[self.name](*arguments, **self.parameters)
+
+    def __repr__(self) -> str:
+        return f"{self.name}{self.arguments}".replace(" ", "")[:60]
+
+
+def at(
+    name: str, *arguments: Any, value: Any = None, gives: tuple[Any, ...], second: tuple[Any, ...] | None = None,
+    **parameters: Any,
+) -> At:  # fmt: skip
+    """`gives` has the gradient by each argument, None where it is fixed; `second` the row sums of the Hessian."""
+    return At(name, arguments, value, gives, second, parameters)
+
+
+pi2 = math.pi**2
+singular = [[1.0, 2.0], [2.0, 4.0]]
+rank_one = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 6.0, 9.0]]
+# fmt: off
+POINTS = [
+    # No overflow, no underflow to NaN.
+    at("sigmoid", [-1e3, 0.0, 1e3], value=[0, 0.5, 1], gives=([0, 0.25, 0],), second=([0, 0, 0],)),
+    at("softplus", [-1e3, 0.0, 1e3], value=[0, math.log(2), 1e3], gives=([0, 0.5, 1],), second=([0, 0.25, 0],)),
+    at("tanh", [-1e3, 0.0, 1e3], value=[-1, 0, 1], gives=([0, 1, 0],), second=([0, 0, 0],)),
+    at("erf", [-1e3, 0.0, 1e3], value=[-1, 0, 1], gives=([0, 2 / math.sqrt(math.pi), 0],)),
+    at("logaddexp", [1e3, -1e3], [-1e3, -1e3], value=[1e3, -1e3 + math.log(2)], gives=([1, 0.5], [0, 0.5])),
+    at("logaddexp", [-inf, -inf], [-inf, 0.0], value=[-inf, 0], gives=([0, 0], [0, 1])),
+    at("logaddexp2", [2e3, -inf], [-2e3, -inf], value=[2e3, -inf], gives=([1, 0], [0, 0])),
+    at("logsumexp", [1e3, 1e3, -1e3], value=1e3 + math.log(2), gives=([0.5, 0.5, 0],), second=([0, 0, 0],)),
+    at("logsumexp", [-1e3, -1e3], value=-1e3 + math.log(2), gives=([0.5, 0.5],)),
+    at("logsumexp", [-inf, 0.0], value=0, gives=([0, 1],), second=([0, 0],)),
+    at("logsumexp", [-inf, -inf], value=-inf, gives=([0, 0],)),
+    at("softmax", [1e3, -1e3], value=[1, 0], gives=([0, 0],)),
+    at("softmax", [0.0, -inf], value=[1, 0], gives=([0, 0],)),
+    at("log_softmax", [1e3, -1e3], value=[0, -2e3], gives=([-1, 1],)),
+    at("cross_entropy", [[1e3, -1e3]], [0], value=0, gives=([[0, 0]], None), second=([[0, 0]], None)),
+    at("cross_entropy", [[1e3, -1e3]], [1], value=2e3, gives=([[1, -1]], None)),
+    at("cross_entropy", [[1e3, -1e3]], [[0.5, 0.5]], value=1e3, gives=([[0.5, -0.5]], [[0, 2e3]])),
+    at("logit", [1e-300, 0.5], value=[math.log(1e-300), 0], gives=([1e300, 4],)),
+    at("hypot", [3e200], [4e200], value=[5e200], gives=([0.6], [0.8])),
+    at("expm1", [1e-20], value=[1e-20], gives=([1],)),
+    at("log1p", [1e-20], value=[1e-20], gives=([1],)),
+    # Norms and deviations where they have a kink: 0 is among the subgradients.
+    at("abs", [0.0, -0.0, 2.0], value=[0, 0, 2], gives=([0, 0, 1],), second=([0, 0, 0],)),
+    at("hypot", 0.0, 0.0, value=0, gives=(0, 0)),
+    at("norm", [0.0, 0.0], value=0, gives=([0, 0],)),
+    at("norm", [[0.0, 0.0], [3.0, 4.0]], axis=1, value=[0, 5], gives=([[0, 0], [0.6, 0.8]],)),
+    at("norm", [[0.0, 0.0]], value=0, gives=([[0, 0]],), ord="fro"),
+    *[at("vector_norm", [0.0, 0.0], value=0, gives=([0, 0],), ord=ord) for ord in (1, 2, 3, 1.5)],
+    at("vector_norm", [0.0, 4.0], value=4, gives=([0, 1],), ord=3),
+    at("std", [2.0, 2.0, 2.0], value=0, gives=([0, 0, 0],)),
+    at("std", [[2.0, 2.0], [0.0, 2.0]], axis=1, value=[0, 1], gives=([[0, 0], [-0.5, 0.5]],)),
+    at("var", [2.0, 2.0], value=0, gives=([0, 0],), second=([0, 0],)),
+    # Powers of zero.
+    at("pow", [0.0, 0.0, 0.0], 2, value=[0, 0, 0], gives=([0, 0, 0], None), second=([2, 2, 2], None)),
+    at("pow", 0.0, 1, value=0, gives=(1, None), second=(0, None)),
+    at("pow", 0.0, 0, value=1, gives=(0, None), second=(0, None)),
+    at("pow", [0.0] * 5, [0.0, 1.0, 2.0, 3.0, 2.5], value=[1, 0, 0, 0, 0], gives=([0, 1, 0, 0, 0], [0] * 5)),
+    at("pow", [0.0] * 5, np.array([0, 1, 2, 3, 4]), value=[1, 0, 0, 0, 0], gives=([0, 1, 0, 0, 0], None),
+       second=([0, 0, 2, 0, 0], None)),
+    at("pow", [-2.0, -2.0], [3.0, -1.0], value=[-8, -0.5], gives=([12, -0.25], None)),
+    at("pow", 0.0, [0.0, 2.0], value=[1, 0], gives=(None, [0, 0])),
+    at("square", 0.0, value=0, gives=(0,), second=(2,)),
+    # A product of which factors are zero.
+    at("prod", [0.0, 2.0, 3.0], value=0, gives=([6, 0, 0],), second=([5, 3, 2],)),
+    at("prod", [0.0, 0.0, 3.0], value=0, gives=([0, 0, 0],), second=([3, 3, 0],)),
+    at("prod", [0.0, 0.0, 0.0], value=0, gives=([0, 0, 0],), second=([0, 0, 0],)),
+    at("cumulative_prod", [0.0, 2.0, 0.0], value=[0, 0, 0], gives=([3, 0, 0],)),
+    # Ties share.
+    at("max", [1.0, 3.0, 3.0], value=3, gives=([0, 0.5, 0.5],)),
+    at("min", [[1.0, 1.0], [0.0, 2.0]], axis=1, value=[1, 0], gives=([[0.5, 0.5], [1, 0]],)),
+    at("max", [-inf, -inf], value=-inf, gives=([0.5, 0.5],)),
+    at("maximum", [1.0, 2.0, 3.0], 2.0, value=[2, 2, 3], gives=([0, 0.5, 1], 1.5)),
+    at("minimum", [1.0, 2.0, 3.0], 2.0, value=[1, 2, 2], gives=([1, 0.5, 0], 1.5)),
+    at("fmax", [2.0, nan], [2.0, 1.0], value=[2, 1], gives=([0.5, 0], [0.5, 1])),
+    at("fmin", [2.0, 1.0], [2.0, nan], value=[2, 1], gives=([0.5, 1], [0.5, 0])),
+    at("vector_norm", [3.0, -3.0, 1.0], value=3, gives=([0.5, -0.5, 0],), ord=inf),
+    at("sort", [2.0, 1.0, 1.0], value=[1, 1, 2], gives=([1, 1, 1],)),
+    at("median", [2.0, 1.0, 1.0, 0.0], value=1, gives=([0, 0.5, 0.5, 0],)),
+    # The value is NaN, and neither side is taken.
+    at("maximum", [nan, 1.0], [1.0, nan], value=[nan, nan], gives=([0, 0], [0, 0])),
+    at("minimum", [nan, 1.0], [1.0, nan], value=[nan, nan], gives=([0, 0], [0, 0])),
+    at("max", [nan, 1.0], value=nan, gives=([0, 0],)),
+    # Ends and corners: the derivative inside (PyTorch's convention), except relu, where it is 0.
+    at("clip", [-1.0, -0.5, 0.0, 0.5, 1.0], -0.5, 0.5, value=[-0.5, -0.5, 0, 0.5, 0.5], gives=([0, 1, 1, 1, 0], None, None)),
+    at("clip", [-1.0, -0.5, 0.0, 0.5, 1.0], [-0.5], [0.5], gives=([0, 1, 1, 1, 0], [1], [1])),
+    at("clip", [nan, 2.0], 0.0, 1.0, value=[nan, 1], gives=([0, 0], None, None)),
+    at("relu", [0.0, -1.0, 1.0], value=[0, 0, 1], gives=([0, 0, 1],)),
+    at("sign", 0.0, value=0, gives=(0,)),
+    at("heaviside", [0.0, 1.0], [0.3, 0.3], value=[0.3, 1], gives=([0, 0], [1, 0])),
+    at("copysign", [1.0, -1.0, 0.0], [-0.0, 2.0, -1.0], value=[-1, 1, 0], gives=([-1, -1, -1], [0, 0, 0])),
+    at("nan_to_num", [nan, inf, 1.0], value=[0, np.finfo(float).max, 1], gives=([0, 0, 1],)),
+    at("nansum", [nan, 1.0], value=1, gives=([0, 1],)),
+    at("nanmean", [nan, 1.0, 2.0], value=1.5, gives=([0, 0.5, 0.5],)),
+    at("remainder", [1.0], [0.1], value=[1.0 % 0.1], gives=([1], [-9])),
+    at("fmod", [-1.0], [0.1], value=[math.fmod(-1.0, 0.1)], gives=([1], [9])),
+    # Formulas that cancel near zero.
+    at("sinc", [0.0, 1e-9], value=[1, 1], gives=([0, -pi2 * 1e-9 / 3],), second=([-pi2 / 3, -pi2 / 3],)),
+    at("sinc", [1e-3], gives=([-pi2 * 1e-3 / 3 + pi2**2 * 1e-9 / 30 - pi2**3 * 1e-15 / 840],)),
+    # Matrices without an inverse.
+    at("det", singular, value=0, gives=([[4, -2], [-2, 1]],)),
+    at("det", rank_one, value=0, gives=([[0, 0, 0], [0, 0, 0], [0, 0, 0]],)),
+    at("det", [[0.0]], value=0, gives=([[1]],)),
+    # Repeated values, as long as only the values are used.
+    at("eigvalsh", [[2.0, 0.0], [0.0, 2.0]], value=[2, 2], gives=([[1, 0], [0, 1]],)),
+    at("svdvals", [[2.0, 0.0], [0.0, 2.0]], value=[2, 2], gives=([[1, 0], [0, 1]],)),
+    at("matrix_norm", [[0.0, 0.0], [0.0, 0.0]], value=0, gives=([[0, 0], [0, 0]],)),
+    # Elements that are taken more than once.
+    at("getitem", [1.0, 2.0, 3.0], gives=([2, 0, 1],), key=[0, 0, 2]),
+    at("take", [1.0, 2.0, 3.0], [0, 0, 2], gives=([2, 0, 1], None)),
+    at("repeat", [1.0, 2.0], [3, 0], value=[1, 1, 1], gives=([3, 0], None)),
+    at("index_update", [1.0, 2.0, 3.0], [5.0, 6.0, 7.0], value=[5, 2, 7], gives=([0, 1, 0], [1, 0, 1]), key=[0, 2, 2]),
+    at("index_add", [1.0, 2.0, 3.0], [5.0, 6.0, 7.0], value=[6, 2, 16], gives=([1, 1, 1], [1, 1, 1]), key=[0, 2, 2]),
+    # The cotangent of zero that a selection gives to the other branch stays zero.
+    at("where", [True, False], [inf, 1.0], [1.0, nan], value=[inf, nan], gives=(None, [1, 0], [0, 1])),
+]
+# fmt: on

@@ -28,12 +28,15 @@ LAYERS = (
     "operators",
     "primitives",
     "rules",
+    "functions",
     # the engine
     "backward",
     "tensor",
     "ops",
+    "numpy_functions",
     "numpy_protocol",
     "transforms",
+    "checking",
     # networks and their training
     "nn",
     "optim",

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from chainrule import nn
-from chainrule.errors import OptionError, ShapeError
-from chainrule.nn.module import StateError
+from chainrule.errors import InputError, OptionError, ShapeError
+from chainrule.errors import StateError
 from chainrule.tensor import Tensor
 from chainrule.train import check_parameters
 
@@ -225,10 +225,10 @@ def test_cross_entropy_is_finite_where_exponentials_overflow() -> None:
     [
         ([0, 3], ShapeError, "labels range from 0 to 3, but there are 3 classes"),
         ([0, -1], ShapeError, "labels range from -1"),
-        (["a", "b"], ShapeError, "integer labels have the shape"),
-        ([0.0, 1.0], ShapeError, "integer labels have the shape"),
+        (["a", "b"], InputError, "labels are integers from 0 to 2"),
+        ([0.0, 1.0], InputError, "labels are integers from 0 to 2, but were given as float64"),
         ([0, 1, 2], ShapeError, r"logits have shape \(2, 3\)"),
-        (np.ones((2, 2)), ShapeError, r"probabilities\) \(2, 2\)"),
+        (np.ones((2, 2)), ShapeError, r"the labels \(2, 2\)"),
     ],
 )
 def test_cross_entropy_refuses_labels_that_do_not_fit(

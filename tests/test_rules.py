@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES, FUNCTIONS, PRIMITIVES, Case, Shape
+from cases import CASES, FUNCTIONS, POINTS, PRIMITIVES, At, Case, Shape
+from updates import UPDATES, Program
 
 import chainrule as cr
 from chainrule import ops
@@ -38,9 +39,7 @@ def parts(result: Any) -> list[Any]:
 
 def total(result: Any) -> Any:
     """A number that depends on every float of a result, on each in its own way."""
-    arrays = [r for _, r in leaves(result) if not isinstance(r, int)]
-    assert all(isinstance(r, cr.Tensor) for r in arrays)
-    floats = [r for r in arrays if r.dtype.kind == "f"]
+    floats = [r for _, r in leaves(result) if isinstance(r, cr.Tensor) and r.dtype.kind == "f"]
     return sum((ops.sum(r * weights_for(r.shape, r.dtype)) for r in floats), 0.0)
 
 
@@ -91,6 +90,12 @@ def test_values_are_those_of_numpy(case: Case, wrap: Callable[[Any], Any], dtype
     assert len(found) == len(expected)
     for f, e in zip(found, expected, strict=True):
         assert_same(f, e, 1e-12 if dtype is np.float64 else 1e-4)
+
+
+@rows([c for c in CASES if c.draws and c.name not in ("shape_of", "data_of")])
+def test_a_tensor_gives_a_tensor(case: Case) -> None:
+    result = case(*tensors(case.drawn()))
+    assert isinstance(next(part for _, part in leaves(result)), cr.Tensor)
 
 
 @rows([c for c in CASES if not c.differentiable])
@@ -243,3 +248,84 @@ class without_collector:  # noqa: N801
 
     def __exit__(self, *_: Any) -> None:
         gc.enable()
+
+
+# particular points ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", POINTS, ids=repr)
+def test_the_gradient_at_a_particular_point(point: At) -> None:
+    arguments, wanted = point_arguments(point)
+    out = point(*arguments)
+    if point.value is not None:
+        np.testing.assert_allclose(out.data, point.value, rtol=1e-14, atol=1e-300)
+    grads = cr.grad(lambda *x: ops.sum(point(*placed(arguments, wanted, x))), tuple(range(len(wanted))))
+    for g, which in zip(grads(*(arguments[i].data for i in wanted)), wanted, strict=True):
+        np.testing.assert_allclose(g, point.gives[which], rtol=1e-13, atol=1e-13)
+
+
+def point_arguments(point: At) -> tuple[list[Any], list[int]]:
+    """The arguments, those with a gradient as Tensors, and which these are."""
+    wanted = [i for i, g in enumerate(point.gives) if g is not None]
+    values = [np.asarray(a) for a in point.arguments]
+    return [cr.Tensor(a.astype(float)) if i in wanted else a for i, a in enumerate(values)], wanted
+
+
+def placed(arguments: list[Any], wanted: list[int], values: tuple[Any, ...]) -> list[Any]:
+    given = iter(values)
+    return [next(given) if i in wanted else a for i, a in enumerate(arguments)]
+
+
+@pytest.mark.filterwarnings("ignore::chainrule.errors.IndependentWarning")
+@pytest.mark.parametrize("point", [p for p in POINTS if p.second is not None], ids=repr)
+def test_the_second_derivative_at_a_particular_point(point: At) -> None:
+    arguments, wanted = point_arguments(point)
+    argnums = tuple(range(len(wanted)))
+
+    def slope(*x: Any) -> Any:
+        first = cr.grad(lambda *v: ops.sum(point(*placed(arguments, wanted, v))), argnums)(*x)
+        return sum(ops.sum(g) for g in first)
+
+    for g, which in zip(cr.grad(slope, argnums)(*(arguments[i].data for i in wanted)), wanted, strict=True):
+        np.testing.assert_allclose(g, point.second[which], rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["norm", "std", "hypot", "max", "median"])
+def test_the_second_derivative_at_a_kink_is_finite(name: str) -> None:
+    x = np.zeros(3)
+    function = (lambda v: ops.hypot(v, v)) if name == "hypot" else FUNCTIONS[name]
+    assert np.isfinite(cr.hessian(lambda v: ops.sum(function(v * 1.0)))(x)).all()
+
+
+# changes in place ----------------------------------------------------------------------------------------
+
+X, V = np.array([0.3, -1.2, 0.9, 2.1, -0.7]), np.array([1.3, -0.6, 0.8, 1.7])
+
+
+@pytest.mark.parametrize("program", UPDATES.values(), ids=UPDATES)
+def test_gradients_through_changes_in_place(program: Program) -> None:
+    assert cr.check_grads(program, (X, V), order=2).arrays == 4
+    found, expected = program(*tensors([X, V])), program(X.copy(), V.copy())
+    for f, e in zip(parts(found), parts(expected), strict=True):
+        assert_same(f, e)
+
+
+def assign_repeatedly(x: Any, v: Any) -> Any:
+    z = x * 1.0
+    z[[2, 0, 2, 2]] = v
+    return z * z
+
+
+def add_repeatedly(x: Any, v: Any) -> Any:
+    z = x * 1.0
+    z[[2, 0, 2, 2]] += v
+    return z * z
+
+
+@pytest.mark.parametrize("program", [assign_repeatedly, add_repeatedly])
+def test_of_repeated_indices_the_last_write_counts(program: Program) -> None:
+    assert cr.check_grads(program, (X, V), order=2).arrays == 4
+    v = cr.Tensor(V, requires_grad=True)
+    ops.sum(program(cr.Tensor(X), v)).backward()
+    assert v.grad is not None
+    assert [bool(g) for g in v.grad.data] == [False, True, False, True]

@@ -14,7 +14,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from chainrule import nn, ops, optim, train
+from chainrule import errors, nn, ops, optim, train
 from chainrule.data import Examples, Table, load, open_table
 from chainrule.errors import DataError, GradientMismatch, ModelFileError, OptionError, ShapeError
 from chainrule.tensor import Tensor
@@ -89,7 +89,7 @@ def test_a_callback_can_end_the_training() -> None:
 
 def test_a_loss_that_explodes_says_what_to_do() -> None:
     with pytest.raises(
-        train.DivergedError, match=r"became (inf|nan) in epoch \d+.*smaller learning rate than 1e\+06"
+        errors.DivergedError, match=r"became (inf|nan) in epoch \d+.*smaller learning rate than 1e\+06"
     ):
         fitted(epochs=500, rate=1e6)
 
@@ -487,11 +487,11 @@ def test_places_of_the_files(tmp_path: Path) -> None:
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "iris.svg").mkdir()
-    with pytest.raises(train.OutputError, match="file is a file, so nothing can be saved in it"):
+    with pytest.raises(errors.OutputError, match="file is a file, so nothing can be saved in it"):
         train.output_files("iris", tmp_path / "file")
-    with pytest.raises(train.OutputError, match="nothing can be written to the folder"):
+    with pytest.raises(errors.OutputError, match="nothing can be written to the folder"):
         train.output_files("iris", tmp_path / "file" / "inside")
-    with pytest.raises(train.OutputError, match=r"iris\.svg is a folder"):
+    with pytest.raises(errors.OutputError, match=r"iris\.svg is a folder"):
         train.output_files("iris", tmp_path)
     with pytest.raises(OptionError, match=r"must end in \.safetensors"):
         train.output_files("iris", save=tmp_path / "model.pt")
@@ -509,7 +509,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(train.OutputError, match=r"a\.svg cannot be written: No space left on device"):
+    with pytest.raises(errors.OutputError, match=r"a\.svg cannot be written: No space left on device"):
         train.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

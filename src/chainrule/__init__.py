@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chainrule import errors, ops
+from chainrule import numpy_protocol as _numpy_protocol  # noqa: F401  # lets np.exp(tensor) reach us
 from chainrule.checking import check_grads
 from chainrule.modes import detect_anomaly, enable_grad, no_grad
 from chainrule.primitives import primitive

@@ -98,7 +98,6 @@ class Cotangents(tuple[Any, ...]):
 def sweep(
     node: Node,
     g: Any,
-    *,
     sinks: Collection[Node] = (),
     deposit: Callable[[Watch, Any], None] | None = None,
     residuals: Callable[[Node], tuple[Any, ...]] | None = None,

@@ -16,6 +16,10 @@
     ├── AnomalyError (ArithmeticError)   the first NaN or Inf, under detect_anomaly
     ├── GradientMismatch (AssertionError)  a gradient differs from finite differences
     ├── OptionError (ValueError)         an option of the command line or of a layer out of range
+    │   └── OutputError                  a file or folder that cannot be written
+    ├── StateError (ValueError)          saved parameters that do not fit the module
+    ├── OptimizerStateError (ValueError) a saved state that does not fit the optimizer
+    ├── DivergedError (ArithmeticError)  a training whose loss is no longer a finite number
     ├── DataError (ValueError)           a table that cannot be used as it is
     └── ModelFileError (ValueError)      a model file that is damaged, foreign or newer
 
@@ -87,6 +91,22 @@ class DataError(ChainruleError, ValueError):
 
 class ModelFileError(ChainruleError, ValueError):
     """A model file that is damaged, foreign, or written by a newer version."""
+
+
+class OptimizerStateError(ChainruleError, ValueError):
+    """A saved state that does not fit the optimizer it is loaded into."""
+
+
+class StateError(ChainruleError, ValueError):
+    """A state (arrays by name) that does not fit the module or optimizer that it is loaded into."""
+
+
+class DivergedError(ChainruleError, ArithmeticError):
+    """The loss became infinite or NaN in training."""
+
+
+class OutputError(OptionError):
+    """A place where nothing can be written."""
 
 
 class IndependentWarning(UserWarning):

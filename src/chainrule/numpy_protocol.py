@@ -325,6 +325,7 @@ def _into(call: Call, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 # refusals ------------------------------------------------------------------------------------------------
 
 _ADVICE = {
+    "UPLO": "the lower triangle is read; transpose the matrix first",
     "casting": "convert with .astype(dtype) first",
     "copy": "the result is a new Tensor; assign it",
     "dtype": "convert the result with .astype(dtype)",

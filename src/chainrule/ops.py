@@ -58,7 +58,7 @@ from chainrule.rules.linalg import (
     cofactors, contraction, det, eigh, inv, matmul, pinv, slogdet, solve,
 )  # fmt: skip
 from chainrule.rules.neural import (
-    cross_entropy_of_logits, label_cross_entropy, linear, log_softmax, logit, logsumexp, mean_squared_error, relu,
+    cross_entropy_of_logits, linear, log_softmax, logit, logsumexp, mean_squared_error, negative_log_likelihood, relu,
     sigmoid, softmax, softplus,
 )  # fmt: skip
 from chainrule.rules.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var

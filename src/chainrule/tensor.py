@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from sys import _getframe
 from typing import Any, NamedTuple, Self
 
@@ -247,14 +247,13 @@ class Tensor(Operators):
                 f"backward() on a Tensor of shape {self.shape} that does not depend on any Tensor with "
                 f"requires_grad=True{'' if mode.get() & RECORD else ' (or was computed under no_grad)'}"
             )
-        sweep_from(
-            self,
-            _seed(self, g),
-            sinks=(),
-            deposit=_deposit_of(type(self)),
-            create_graph=create_graph,
-            retain_graph=retain_graph,
-        )
+        sweep_from(self, node, _seed(self, g), (), self._deposit, create_graph, retain_graph)
+
+    @classmethod
+    def _deposit(cls, watch: Watch, g: Any) -> None:
+        """Add an arriving gradient to what a node's `.grad` holds."""
+        g = g if isinstance(g, Tensor) else cls._wrapped(g)
+        watch.grad = g if watch.grad is None else watch.grad + g
 
     # making Tensors ------------------------------------------------------------------------------------
 
@@ -529,22 +528,20 @@ def _seed(tensor: Tensor, g: Any) -> Any:
 
 def sweep_from(
     tensor: Tensor,
+    node: Node,
     g: Any,
-    *,
-    sinks: tuple[Node, ...],
-    deposit: Callable[[Node, Any], None] | None,
+    sinks: Collection[Node],
+    deposit: Callable[[Watch, Any], None] | None,
     create_graph: bool,
     retain_graph: bool | None,
 ) -> dict[Node, Any]:
-    """Run one reverse sweep from `tensor`; with `create_graph`, recorded on Tensors."""
-    node = tensor._current_node()
-    assert node is not None
+    """Run one reverse sweep from `tensor`, whose node is `node`; with `create_graph`, recorded on Tensors."""
     retain = create_graph if retain_graph is None else retain_graph
     if not create_graph:
-        return sweep(node, g._data if isinstance(g, Tensor) else g, sinks=sinks, deposit=deposit, retain=retain)
+        return sweep(node, g._data if isinstance(g, Tensor) else g, sinks, deposit, None, retain)
     kind = type(tensor)
     g = g if isinstance(g, Tensor) else kind._wrapped(g)
-    return sweep(node, g, sinks=sinks, deposit=deposit, residuals=_residuals_of(kind), retain=retain)
+    return sweep(node, g, sinks, deposit, _residuals_of(kind), retain)
 
 
 def _residuals_of(kind: type[Tensor]) -> Callable[[Node], tuple[Any, ...]]:
@@ -569,16 +566,6 @@ def _with_history(kind: type[Tensor], value: Any, which: int | None, node: Node,
     if isinstance(value, tuple):
         return tuple(kind._wrapped(v, sources[i]) if i in sources else v for i, v in enumerate(value))
     return kind._wrapped(value, sources[which]) if which in sources else value
-
-
-def _deposit_of(kind: type[Tensor]) -> Callable[[Watch, Any], None]:
-    """A function that adds an arriving gradient to a node's `.grad`."""
-
-    def deposit(watch: Watch, g: Any) -> None:
-        g = g if isinstance(g, Tensor) else kind._wrapped(g)
-        watch.grad = g if watch.grad is None else watch.grad + g
-
-    return deposit
 
 
 def _parents_of(plan: Plan, inputs: tuple[Any, ...]) -> list[Node]:

@@ -294,12 +294,11 @@ def _gradients(
     tensors = {node: t for tree in inputs for t in _list(tree) if (node := t._current_node()) is not None}
     found: dict[Tensor, Any] = {}
     for out, g in zip(outputs, cotangents, strict=True):
-        if isinstance(out, Tensor) and out.requires_grad:
+        start = out._current_node() if isinstance(out, Tensor) else None
+        if start is not None:
             seed = np.ones_like(out.data) if g is None else g
             retain = retain or create_graph or len(outputs) > 1
-            swept = sweep_from(
-                out, seed, sinks=tuple(tensors), deposit=None, create_graph=create_graph, retain_graph=retain
-            )
+            swept = sweep_from(out, start, seed, tensors.keys(), None, create_graph, retain)
             for node, value in swept.items():
                 t = tensors[node]
                 found[t] = found[t] + value if t in found else value

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.errors import InputError, ShapeError
 from chainrule.functions.arrays import as_array, data_of
 from chainrule.functions.shape import moveaxis
-from chainrule.rules.neural import cross_entropy_of_logits, label_cross_entropy
+from chainrule.rules.neural import cross_entropy_of_logits, log_softmax, negative_log_likelihood
 from chainrule.rules.reduce import mean
 
 
@@ -47,11 +47,16 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:
         return mean(cross_entropy_of_logits(logits, labels, axis=axis))
     labels = data_of(labels)
     logits = logits if axis == -1 else moveaxis(logits, axis, -1)
-    if tuple(labels.shape) != tuple(logits.shape[:-1]):
+    if labels.shape != logits.shape[:-1]:
         raise ShapeError(
             f"cross_entropy(logits, labels): logits have shape {tuple(logits.shape)}, the labels "
             f"{tuple(labels.shape)}; labels are class numbers, of the shape of logits without the class axis, or "
             f"probabilities, of the same shape"
         )
-    _check_labels(labels, logits.shape[-1])
-    return label_cross_entropy(logits, labels=labels)
+    if labels.dtype.kind not in "iu" or (labels.size and np.minimum.reduce(labels, None) < 0):
+        _check_labels(labels, logits.shape[-1])
+    try:
+        return negative_log_likelihood(log_softmax(logits), labels=labels)
+    except IndexError:
+        _check_labels(labels, logits.shape[-1])
+        raise

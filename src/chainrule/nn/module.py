@@ -8,14 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.errors import ChainruleError
+from chainrule.errors import StateError
 from chainrule.tensor import Tensor
 
 State = dict[str, NDArray[Any]]
-
-
-class StateError(ChainruleError, ValueError):
-    """A state (arrays by name) that does not fit the module or optimizer that it is loaded into."""
 
 
 class Module:

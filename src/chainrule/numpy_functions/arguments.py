@@ -69,9 +69,8 @@ def _array_of(tensor: Any) -> Any:
 
 def on_arrays(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
     """NumPy's own function on the plain arrays; the arrays of its result become Tensors."""
-    kind = next((type(t) for t in tensors_in((args, kwargs))), None)
-    result = function(*plain(args), **plain(kwargs))
-    return result if kind is None else as_tensors(result, kind)
+    kind = next((type(t) for t in tensors_in((args, kwargs))), Tensor)
+    return as_tensors(function(*plain(args), **plain(kwargs)), kind)
 
 
 def as_tensors(result: Any, kind: Any = Tensor) -> Any:

@@ -24,7 +24,7 @@ CONSTANT = frozenset({
 })  # fmt: skip
 
 NEAREST = {
-    "fft.fft": "a product with the matrix of the transform",
+    "fft.fft": "np.dot with the matrix of the transform",
     "histogram": "np.bincount(np.digitize(x.detach(), edges), weights)",
     "i0": "a primitive of your own, with cr.primitive",
     "linalg.eig": "np.linalg.eigh, for symmetric matrices",

@@ -23,8 +23,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max:
     return ops.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-def _where(condition: Any, *branches: Any) -> Any:
-    return ops.where(condition, *branches) if branches else ops.nonzero(as_array(condition))
+def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    return ops.nonzero(as_array(condition)) if x is None and y is None else ops.where(condition, x, y)
 
 
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:

@@ -58,11 +58,6 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
     return _result_of(np.linalg.qr)(*ops.qr(a, mode))
 
 
-def _lower(a: Any, UPLO: str) -> Any:
-    """The matrix whose lower triangle is the triangle that was asked for."""
-    return as_floating(a) if UPLO.upper() == "L" else ops.matrix_transpose(as_floating(a))
-
-
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     out = ops.svd(a, full_matrices, compute_uv)
     return _result_of(np.linalg.svd)(*out) if compute_uv else out
@@ -179,8 +174,8 @@ FUNCTIONS: dict[str, Function] = {
     "linalg.slogdet": lambda a: _result_of(np.linalg.slogdet)(*ops.slogdet(as_floating(a))),
     "linalg.cholesky": _cholesky,
     "linalg.qr": _qr,
-    "linalg.eigh": lambda a, UPLO="L": _result_of(np.linalg.eigh)(*ops.eigh(_lower(a, UPLO))),
-    "linalg.eigvalsh": lambda a, UPLO="L": ops.eigvalsh(_lower(a, UPLO)),
+    "linalg.eigh": lambda a: _result_of(np.linalg.eigh)(*ops.eigh(as_floating(a))),
+    "linalg.eigvalsh": lambda a: ops.eigvalsh(as_floating(a)),
     "linalg.svd": _svd,
     "linalg.svdvals": lambda x: ops.svdvals(x),
     "linalg.norm": _norm,

@@ -198,11 +198,10 @@ def _apply_over_axes(func: Function, a: Any, axes: Any) -> Any:
 # making --------------------------------------------------------------------------------------------------
 
 
-def _array(object: Any, dtype: Any = None) -> Any:  # noqa: A002
-    """`np.array(..., like=tensor)`: nested lists with Tensors in them are stacked, so that gradients flow."""
-    if isinstance(object, (list, tuple)):
-        return of_type(ops.stack([_array(part) for part in object]), dtype)
-    return of_type(ops.copy(as_array(object)), dtype)
+def _asarray(a: Any, dtype: Any = None) -> Any:
+    """`np.asarray(..., like=tensor)`: lists with Tensors in them are stacked, so that gradients flow."""
+    a = ops.stack([_asarray(part) for part in a]) if isinstance(a, (list, tuple)) else as_array(a)
+    return of_type(a, dtype)
 
 
 def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
@@ -290,8 +289,9 @@ FUNCTIONS: dict[str, Function] = {
     "linalg.trace": lambda x, *, offset=0, dtype=None: _trace(x, offset, -2, -1, dtype),
     "apply_along_axis": _apply_along_axis,
     "apply_over_axes": _apply_over_axes,
-    "array": _array,
-    "asarray": _array,
+    "array": lambda object, dtype=None: ops.copy(_asarray(object, dtype)),
+    "asarray": _asarray,
+    "asanyarray": _asarray,
     "full_like": _full_like,
     "linspace": _linspace,
     "logspace": _logspace,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ChainruleError, InputError, OptionError
+from chainrule.errors import InputError, OptimizerStateError, OptionError
 from chainrule.optim.rules import State, rule
 from chainrule.tensor import Tensor
 
@@ -21,10 +21,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "epsilon": (0, math.inf),
 }
 """Allowed values of the rules' numeric options: from the first bound on, and below the second."""
-
-
-class OptimizerStateError(ChainruleError, ValueError):
-    """A saved state that does not fit the optimizer it is loaded into."""
 
 
 class Optimizer:

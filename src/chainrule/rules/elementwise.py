@@ -36,9 +36,14 @@ sqrt = elementwise("sqrt(x)", x=lambda g, out: 0.5 * g / out)
 cbrt = elementwise("cbrt(x)", forward=lambda x, xp: _cbrt(x, xp), x=lambda g, out: g / (3 * out * out))
 floor_divide = elementwise("floor_divide(x, y)", x=zero, y=zero)
 remainder = elementwise("remainder(x, y)", x=lambda g: g,
-                                           y=lambda g, x, y, xp: -g * xp.floor(x / y))  # fmt: skip
+                                           y=lambda g, x, y, xp: -g * xp.floor_divide(x, y))  # fmt: skip
 fmod = elementwise("fmod(x, y)", x=lambda g: g,
-                                 y=lambda g, x, y, xp: -g * xp.trunc(x / y))  # fmt: skip
+                                 y=lambda g, x, y, xp: -g * _whole_part(x, y, xp))  # fmt: skip
+
+
+def _whole_part(x: Any, y: Any, xp: Any) -> Any:
+    # Not trunc(x / y): 1 / 0.1 rounds to 10, but 0.1 is contained in 1 only 9 times.
+    return xp.sign(x) * xp.sign(y) * xp.floor_divide(xp.abs(x), xp.abs(y))
 
 
 def _cbrt(x: Any, xp: Any) -> Any:

@@ -84,28 +84,24 @@ cross_entropy_of_logits = primitive(
 )  # fmt: skip
 
 
-def _label_cross_entropy(x: Any, xp: Any, labels: Any) -> Any:
-    z = _shifted(x, -1, xp)
-    if xp is NUMPY and labels.ndim == 1:
-        at_labels = z[np.arange(labels.size), labels]
-    else:
-        at_labels = xp.take_along_axis(z, labels[..., None], axis=-1)[..., 0]
-    return xp.sum(xp.log(xp.sum(xp.exp(z), axis=-1)) - at_labels) / labels.size
+def _negative_log_likelihood(x: Any, xp: Any, labels: Any) -> Any:
+    if xp is NUMPY and labels.ndim == 1:  # twice as fast as the general way
+        return np.add.reduce(x[np.arange(labels.size), labels]) / -labels.size
+    return -xp.mean(xp.take_along_axis(x, labels[..., None], axis=-1))
 
 
-def _label_cross_entropy_rule(g: Any, x: Any, labels: Any, xp: Any) -> Any:
-    p = xp.softmax(x, axis=-1)
-    if xp is NUMPY and labels.ndim == 1:
-        p[np.arange(labels.size), labels] -= 1
-    else:
-        p = p - xp.one_hot(labels, x.shape[-1], x.dtype)
-    return p * (g / labels.size)
+def _negative_log_likelihood_rule(g: Any, x_shape: Any, labels: Any, xp: Any) -> Any:
+    if xp is NUMPY:
+        x_bar = np.zeros(x_shape, g.dtype)
+        x_bar.reshape(-1, x_shape[-1])[np.arange(labels.size), labels.reshape(-1)] = g / -labels.size
+        return x_bar
+    return (g / -labels.size) * xp.one_hot(labels, x_shape[-1], g.dtype)
 
 
-label_cross_entropy = primitive(
-    "label_cross_entropy(x, *, labels)", forward=_label_cross_entropy, x=_label_cross_entropy_rule
+negative_log_likelihood = primitive(
+    "negative_log_likelihood(x, *, labels)", forward=_negative_log_likelihood, x=_negative_log_likelihood_rule
 )
-"""The mean of -log(softmax(x)) at the labels, along the last axis."""
+"""The mean of -x at the labels, along the last axis: with x = log_softmax(z), the cross-entropy."""
 
 
 def _linear(x: Any, w: Any, b: Any, xp: Any) -> Any:

@@ -89,8 +89,8 @@ def _variance(x: Any, xp: Any, axis: Axis, correction: float, keepdims: bool) ->
 
 
 def _variance_rule(g: Any, x: Any, x_shape: Shape, axis: Axis, correction: float, xp: Any) -> Any:
-    scale = 2 / (count_over(x_shape, axis) - correction)
-    return spread(scale * g, x_shape, axis, xp) * _deviation(x, axis, xp)
+    scaled = 2 * g / (count_over(x_shape, axis) - correction)
+    return spread(scaled, x_shape, axis, xp) * _deviation(x, axis, xp)
 
 
 def _deviation_rule(

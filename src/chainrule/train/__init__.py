@@ -6,9 +6,9 @@
 iris · 150 rows · 4 features · 3 classes · network 4-8-3 · cross-entropy · Adam
 """
 
-from chainrule.train.files import OutputError, OutputFiles, output_files, write_atomically
+from chainrule.train.files import OutputFiles, output_files, write_atomically
 from chainrule.train.gradients import GradientCheck, check_parameters
-from chainrule.train.loop import Best, DivergedError, Epoch, evaluate, fit
+from chainrule.train.loop import Best, Epoch, evaluate, fit
 from chainrule.train.metrics import (
     accuracy,
     confusion_table,
@@ -26,11 +26,9 @@ from chainrule.train.tasks import Classification, Evaluation, Regression
 __all__ = [
     "Best",
     "Classification",
-    "DivergedError",
     "Epoch",
     "Evaluation",
     "GradientCheck",
-    "OutputError",
     "OutputFiles",
     "Prediction",
     "Regression",

@@ -8,11 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from chainrule.errors import OptionError
-
-
-class OutputError(OptionError):
-    """A place where nothing can be written."""
+from chainrule.errors import OptionError, OutputError
 
 
 class OutputFiles(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Examples
-from chainrule.errors import ChainruleError, DataError, OptionError
+from chainrule.errors import DataError, DivergedError, OptionError
 from chainrule.modes import no_grad
 from chainrule.nn import Module
 from chainrule.optim import Optimizer
@@ -19,10 +19,6 @@ from chainrule.tensor import Tensor
 
 Loss = Callable[[Tensor, Any], Tensor]
 Score = Callable[[Any, Any], float]
-
-
-class DivergedError(ChainruleError, ArithmeticError):
-    """The loss became infinite or NaN in training."""
 
 
 @dataclass(frozen=True)
