@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmarks.measure import Timings, microseconds, ratio
 
 SUBJECT = "chainrule"
+FLOOR = "numpy"
 TARGETS: Mapping[tuple[str, str], float] = {
     **{(model, "pytorch"): 1 / 3 for model in ("scalar", "xor", "iris", "small")},
     **{(model, "mygrad"): 1 / 2 for model in ("scalar", "xor", "iris", "small")},
@@ -28,20 +29,23 @@ def verdict(met: bool | None) -> str:
 
 
 def step_table(title: str, model: str, timings: Timings) -> str:
-    """µs per step of each contestant, and the subject's time relative to it."""
-    rows = [("", "µs/step", f"{SUBJECT}/it", "target", "")]
+    """µs per step of each contestant; the subject's time relative to it, and that of the floor."""
+    rows = [("", "µs/step", f"{SUBJECT}/it", "target", "", f"{FLOOR}/it")]
     for name in timings:
-        rows.append((name, f"{microseconds(timings, name):.1f}", *comparison(model, name, timings)))
+        times = f"{microseconds(timings, name):.1f}", *comparison(model, name, timings)
+        rows.append((name, *times, relative(FLOOR, name, timings)))
     return f"{title}\n{table(rows)}"
 
 
 def comparison(model: str, peer: str, timings: Timings) -> tuple[str, str, str]:
-    if SUBJECT not in timings or peer == SUBJECT:
-        return "", "", ""
-    measured, target = ratio(timings, SUBJECT, peer), TARGETS.get((model, peer))
-    if target is None:
-        return f"{measured:.2f}", "", ""
-    return f"{measured:.2f}", f"<= {target:.2f}", verdict(measured <= target)
+    measured, target = relative(SUBJECT, peer, timings), TARGETS.get((model, peer))
+    if target is None or not measured:
+        return measured, "", ""
+    return measured, f"<= {target:.2f}", verdict(ratio(timings, SUBJECT, peer) <= target)
+
+
+def relative(name: str, peer: str, timings: Timings) -> str:
+    return f"{ratio(timings, name, peer):.2f}" if name in timings and name != peer else ""
 
 
 def finding_table(findings: Sequence[Finding]) -> str:
@@ -51,14 +55,15 @@ def finding_table(findings: Sequence[Finding]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  " + "  ".join(map(aligned, row, widths)).rstrip() for row in rows)
+    """Columns as wide as their widest cell, below their headings; columns of numbers to the right."""
+    columns = [aligned(column) for column in zip(*rows, strict=True)]
+    return "\n".join("  " + "  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
-def aligned(cell: str, width: int) -> str:
-    is_number = cell.replace(".", "").isdigit()
-    return cell.rjust(width) if is_number else cell.ljust(width)
+def aligned(column: Sequence[str]) -> list[str]:
+    width = max(map(len, column))
+    is_numeric = all(cell.replace(".", "").isdigit() for cell in column[1:] if cell)
+    return [cell.rjust(width) if is_numeric else cell.ljust(width) for cell in column]
 
 
 def as_data(model: str, timings: Timings) -> Mapping[str, object]:

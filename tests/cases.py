@@ -127,9 +127,9 @@ class Case:
         given = iter(shapes)
         return [np.asarray(d.draw(rng, next(given, d.shape)), dtype) for d in self.draws]
 
-    def filled(self, arrays: Iterable[Any]) -> tuple[Any, ...]:
-        """The arguments with arrays in the place of draws."""
-        return _filled(self.arguments, iter(arrays))  # type: ignore[no-any-return]
+    def filled(self, arrays: Iterable[Any], arguments: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
+        """The arguments (or others in their place) with arrays in the place of draws."""
+        return _filled(self.arguments if arguments is None else arguments, iter(arrays))  # type: ignore[no-any-return]
 
     def __call__(self, *arrays: Any) -> Any:
         """The function under test: that of `ops`, or a primitive that is used inside only."""
@@ -229,10 +229,6 @@ def variance(x: Any, axis: Any = None, correction: float = 0.0, keepdims: bool =
     return (d * d).sum(axis=axis, keepdims=keepdims) / (count - correction)
 
 
-def quantile(x: Any, q: Any, **how: Any) -> Any:
-    return np.quantile(x, q, **how).astype(x.dtype)  # q is a parameter: that it is float64 promotes nothing
-
-
 def euclidean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
 
@@ -266,6 +262,57 @@ def taken_along(x: Any, indices: Any, axis: int | None = -1) -> Any:
 def least_squares(x: Any, y: Any) -> Any:
     solution, residuals, rank, values = np.linalg.lstsq(x, y)
     return solution, residuals, int(rank), values
+
+
+def standardized(x: Any, axis: Any = -1, eps: float = 1e-5) -> Any:
+    d = x - x.mean(axis=axis, keepdims=True)
+    return d / np.sqrt((d * d).mean(axis=axis, keepdims=True) + eps)
+
+
+def places(kernel: Shape, space: Shape, stride: Shape, padding: Shape, dilation: Shape) -> tuple[Any, ...]:
+    """Which elements of the padded space a kernel covers: an index of shape (*kernel, *places)."""
+    found = []
+    for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True):
+        found.append(np.arange(k)[:, None] * d + np.arange((n + 2 * p - d * (k - 1) - 1) // s + 1) * s)
+    count = len(found)
+    spread = [tuple(slice(None) if i % count == axis else None for i in range(2 * count)) for axis in range(count)]
+    return (..., *(f[s] for f, s in zip(found, spread, strict=True)))
+
+
+def patches(x: Any, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Any:
+    width = [(0, 0), (0, 0), *((p, p) for p in padding)]
+    return np.pad(x, width)[places(kernel, x.shape[2:], stride, padding, dilation)]
+
+
+def patches_added(x: Any, stride: Shape, padding: Shape, dilation: Shape, space: Shape) -> Any:
+    count = len(space)
+    out = np.zeros((*x.shape[:2], *(n + 2 * p for n, p in zip(space, padding, strict=True))), x.dtype)
+    np.add.at(out, places(x.shape[2 : 2 + count], space, stride, padding, dilation), x)
+    return out[(..., *(slice(p, p + n) for n, p in zip(space, padding, strict=True)))]
+
+
+def letters(count: int) -> tuple[str, str]:
+    """Names for the axes of a kernel, and for those of its places."""
+    return "klm"[:count], "pqr"[:count]
+
+
+def convolution(x: Any, w: Any, groups: int = 1, **where: Any) -> Any:
+    k, p = letters(w.ndim - 2)
+    inputs, weights = np.split(patches(x, w.shape[2:], **where), groups, axis=1), np.split(w, groups)
+    return np.concat([np.einsum(f"bc{k}{p},oc{k}->bo{p}", *pair) for pair in zip(inputs, weights, strict=True)], axis=1)
+
+
+def convolution_transposed(y: Any, w: Any, groups: int = 1, **where: Any) -> Any:
+    k, p = letters(w.ndim - 2)
+    pairs = zip(np.split(y, groups, axis=1), np.split(w, groups), strict=True)
+    found = [np.einsum(f"bo{p},oc{k}->bc{k}{p}", *pair) for pair in pairs]
+    return patches_added(np.concat(found, axis=1), **where)
+
+
+def convolution_weights(x: Any, y: Any, groups: int = 1, **where: Any) -> Any:
+    k, p = letters(y.ndim - 2)
+    pairs = zip(np.split(patches(x, **where), groups, axis=1), np.split(y, groups, axis=1), strict=True)
+    return np.concat([np.einsum(f"bc{k}{p},bo{p}->oc{k}", *pair) for pair in pairs])
 
 
 def symmetric(x: Any) -> Any:
@@ -426,6 +473,8 @@ REDUCTIONS = [
     smooth("softmax", R(2, 3), axis=(0, 1), like=softmax),
     smooth("log_softmax", R(3), keeps="out", like=lambda x: np.log(softmax(x))),
     smooth("log_softmax", R(2, 3), axis=0, like=lambda x, axis: np.log(softmax(x, axis))),
+    smooth("standardized", R(5), keeps="x out", like=standardized),
+    smooth("standardized", R(2, 3, 4), axis=(0, 2), eps=0.01, like=standardized),
     smooth("cross_entropy_of_logits", R(2, 3), SHARE(2, 3), keeps="x y", like=cross_entropy),
     smooth("cross_entropy_of_logits", R(2, 3), SHARE(2, 3), axis=0, like=cross_entropy),
     smooth("cross_entropy", R(2, 3), SHARE(2, 3), like=lambda x, y: cross_entropy(x, y).mean()),
@@ -460,7 +509,7 @@ REDUCTIONS = [
     rough("norm", APART(4), ord=3),
     *[rough("median", APART(*shape), **how) for shape, how in (
         ((5,), {}), ((2, 3, 4), {"axis": 1}), ((2, 3, 4), {"axis": (0, 2), "keepdims": True}), ((2, 4), {"axis": -1}))],
-    *[rough("quantile", APART(2, 7), q, like=quantile, **how) for q, how in (
+    *[rough("quantile", APART(2, 7), q, **how) for q, how in (
         (0.3, {}), (0.25, {"axis": 1}), ([0.1, 0.5, 1.0], {"axis": 1, "keepdims": True}),
         *[(0.4, {"axis": 1, "method": m}) for m in ("linear", "lower", "higher", "midpoint", "nearest")])],
     *[rough(name, R(2, 3), **how) for name in ("nansum", "nanmean") for how in ({}, {"axis": 1, "keepdims": True})],
@@ -683,6 +732,24 @@ def _products(u: Any, s: Any, vh: Any) -> Any:
     return (u * s[..., None, :]) @ vh, u[..., :, :1] * vh[..., :1, :]
 
 
+small = {"stride": (1,), "padding": (0,), "dilation": (1,)}
+deep = {"stride": (1, 2, 1), "padding": (0, 1, 0), "dilation": (1, 1, 1)}
+wide = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}
+CONVOLUTIONS = [
+    smooth("convolution", R(2, 3, 5), R(4, 3, 2), **small, keeps="x w", like=convolution),
+    smooth("convolution", R(2, 4, 5, 5), R(6, 2, 2, 2), **wide, groups=2, like=convolution),
+    smooth("convolution", R(1, 2, 2, 3, 2), R(2, 1, 2, 2, 1), **deep, groups=2, like=convolution),
+    smooth("convolution_transposed", R(2, 1, 2), R(1, 1, 2), **small, space=(5,), like=convolution_transposed),
+    smooth("convolution_transposed", R(2, 4, 4), R(4, 3, 2), **small, space=(5,), keeps="y w", like=convolution_transposed),
+    smooth("convolution_transposed", R(2, 6, 3, 3), R(6, 2, 2, 2), **wide, groups=2, space=(5, 5), like=convolution_transposed),
+    smooth("convolution_weights", R(2, 3, 5), R(2, 4, 4), **small, kernel=(2,), keeps="x y", like=convolution_weights),
+    smooth("convolution_weights", R(2, 4, 5, 5), R(2, 6, 3, 3), **wide, groups=2, kernel=(2, 2), like=convolution_weights),
+    smooth("patches", R(2, 3, 5), kernel=(2,), **small, keeps="", like=patches),
+    smooth("patches", R(2, 3, 5, 5), kernel=(2, 2), **wide, like=patches),
+    smooth("patches_added", R(2, 3, 2, 4), **small, space=(5,), keeps="", like=patches_added),
+    smooth("patches_added", R(2, 3, 2, 2, 3, 3), **wide, space=(5, 5), like=patches_added),
+]
+
 MAKING = [
     smooth("asarray", R(3)),
     plain("asarray", [1.0, 2.0]),
@@ -705,7 +772,7 @@ MAKING = [
 ]
 # fmt: on
 
-CASES = [*ELEMENTWISE, *LOGIC, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *DECOMPOSITIONS, *MAKING]
+CASES = [*ELEMENTWISE, *LOGIC, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *DECOMPOSITIONS, *CONVOLUTIONS, *MAKING]
 
 
 # particular points ---------------------------------------------------------------------------------------
@@ -811,7 +878,7 @@ POINTS = [
     at("relu", [0.0, -1.0, 1.0], value=[0, 0, 1], gives=([0, 0, 1],)),
     at("sign", 0.0, value=0, gives=(0,)),
     at("heaviside", [0.0, 1.0], [0.3, 0.3], value=[0.3, 1], gives=([0, 0], [1, 0])),
-    at("copysign", [1.0, -1.0, 0.0], [-0.0, 2.0, -1.0], value=[-1, 1, 0], gives=([-1, -1, -1], [0, 0, 0])),
+    at("copysign", [1.0, -1.0, 0.0], [-0.0, 2.0, -1.0], value=[-1, 1, 0], gives=([-1, -1, 0], [0, 0, 0])),
     at("nan_to_num", [nan, inf, 1.0], value=[0, np.finfo(float).max, 1], gives=([0, 0, 1],)),
     at("nansum", [nan, 1.0], value=1, gives=([0, 1],)),
     at("nanmean", [nan, 1.0, 2.0], value=1.5, gives=([0, 0.5, 0.5],)),

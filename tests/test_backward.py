@@ -207,3 +207,25 @@ def test_a_rule_that_forgets_to_sum_is_refused_too() -> None:
 def test_a_leaf_is_a_node_without_a_plan() -> None:
     node = Node(None, (), (), (2,), np.float64, None)
     assert (node.name, node.line) == ("leaf", "an unknown line")
+
+
+def test_a_decorated_function_may_call_itself_and_run_in_threads() -> None:
+    @cr.no_grad()
+    def depth(n: int) -> list[bool]:
+        return [(leaf(1.0) * 2).requires_grad, *(depth(n - 1) if n else [])]
+
+    found: list[bool] = []
+    threads = [threading.Thread(target=lambda: found.extend(depth(3))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [False] * 16 and (leaf(1.0) * 2).requires_grad
+
+
+def test_gradients_accumulate_in_the_same_memory() -> None:
+    x = leaf(1.0, 2.0)
+    (x * x).sum().backward()
+    grad = x.grad
+    (x * x).sum().backward()
+    assert x.grad is grad and gradient(x) == [4.0, 8.0]

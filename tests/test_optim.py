@@ -163,5 +163,5 @@ def test_what_is_no_parameter_is_refused(parameters: list[Any]) -> None:
 def test_repr_names_the_rule_and_its_options() -> None:
     optimizer = optim.Optimizer([Tensor(START, requires_grad=True)], "sgd", rate=0.5)
     assert repr(optimizer) == (
-        "Optimizer(SGD, 1 parameters, rate=0.5, momentum=0.0, nesterov=False, weight_decay=0.0)"
+        "Optimizer(SGD, 1 parameters, rate=0.5, momentum=0.0, nesterov=False, weight_decay=0.0, dampening=0.0)"
     )

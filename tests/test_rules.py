@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, FUNCTIONS, POINTS, PRIMITIVES, At, Case, Shape
-from updates import UPDATES, Program
+from updates import REFUSED, UPDATES, Program
 
 import chainrule as cr
 from chainrule import ops
@@ -308,6 +308,12 @@ def test_gradients_through_changes_in_place(program: Program) -> None:
     found, expected = program(*tensors([X, V])), program(X.copy(), V.copy())
     for f, e in zip(parts(found), parts(expected), strict=True):
         assert_same(f, e)
+
+
+@pytest.mark.parametrize("program", REFUSED.values(), ids=REFUSED)
+def test_a_change_of_what_the_gradient_needs_is_refused(program: Program) -> None:
+    with pytest.raises(cr.errors.ModifiedError, match="changed in place after it was used"):
+        total(program(*tensors([X, V]))).backward()
 
 
 def assign_repeatedly(x: Any, v: Any) -> Any:

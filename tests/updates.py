@@ -10,10 +10,17 @@ from typing import Any
 
 Program = Callable[[Any, Any], Any]
 UPDATES: dict[str, Program] = {}
+REFUSED: dict[str, Program] = {}
+"""Programs that overwrite what the gradient needs: an error, here and in PyTorch."""
 
 
 def update(program: Program) -> Program:
     UPDATES[program.__name__] = program
+    return program
+
+
+def refused(program: Program) -> Program:
+    REFUSED[program.__name__] = program
     return program
 
 
@@ -36,23 +43,23 @@ def assign_a_number(x: Any, v: Any) -> Any:
 def assign_everything(x: Any, v: Any) -> Any:
     z = x * 1.0
     z[...] = v[0] * x
-    z[:] = z * z
-    return z
+    return z * z
 
 
 @update
 def assign_twice(x: Any, v: Any) -> Any:
     z = x * 1.0
     z[1:4] = v[0] * x[:3]
-    z[2:] = v[1:] * z[:3]
+    z[2:] = v[1:] + z[:3]
     return z * x
 
 
 @update
 def assign_with_a_step(x: Any, v: Any) -> Any:
     z = x * 1.0
-    z[::2] = v[:3] * z[::2]
+    z[::2] = v[:3] * x[::2]
     z[1::2] *= v[:2]
+    z[::-2] += x[2:]
     return z * z
 
 
@@ -128,8 +135,8 @@ def a_view_as_a_matrix(x: Any, v: Any) -> Any:
 def a_transposed_view(x: Any, v: Any) -> Any:
     m = (v * 1.0).reshape(2, 2)
     t = m.T
-    t[0] = x[:2] * t[1]
-    m[1] += x[3:]
+    t[0] = x[:2] + t[1]
+    m[1] *= x[3:]
     return m * m, t * t
 
 
@@ -170,7 +177,7 @@ def running_totals(x: Any, v: Any) -> Any:
 @update
 def shift(x: Any, v: Any) -> Any:
     z = x * 1.0
-    z[1:] = z[:-1] * v
+    z[1:] = z[:-1] + v
     return z * z
 
 
@@ -216,3 +223,45 @@ def a_reduction_of_a_changed_part(x: Any, v: Any) -> Any:
     part = z[1:3]
     part -= part.mean()
     return z * v[0], (part * part).sum()
+
+
+@refused
+def a_factor_is_overwritten(x: Any, v: Any) -> Any:
+    z = x * 1.0
+    y = z * z
+    z[0] = v[0]
+    return y
+
+
+@refused
+def a_factor_is_overwritten_by_the_product(x: Any, v: Any) -> Any:
+    z = x * 1.0
+    z[1:] = z[:-1] * v
+    return z
+
+
+@refused
+def a_result_is_overwritten(x: Any, v: Any) -> Any:
+    z = (x * x + 1.0) ** 0.5
+    y = 1.0 / z
+    w = y * 1.0
+    y += v[0]
+    return w
+
+
+@refused
+def a_view_of_a_factor_is_overwritten(x: Any, v: Any) -> Any:
+    z = x * 1.0
+    y = z[1:3]
+    w = y * v[:2]
+    z *= 2.0
+    return w
+
+
+@refused
+def a_factor_is_overwritten_through_a_view(x: Any, v: Any) -> Any:
+    z = x * 1.0
+    w = z * v[0]
+    y = z[1:3]
+    y -= 1.0
+    return w

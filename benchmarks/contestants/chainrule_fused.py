@@ -1,5 +1,7 @@
 """chainrule with the fused primitives of ``chainrule.ops``: the fastest eager spelling."""
 
+from typing import Any
+
 from benchmarks.contestants import Contestant
 from benchmarks.models import Network, Scalar
 from chainrule import Tensor, ops
@@ -38,7 +40,7 @@ def network(model: Network) -> Contestant:
     return Contestant(step, lambda: [each.data.copy() for each in parameters])
 
 
-def descend(parameters: list[Tensor], rate: float) -> None:
+def descend(parameters: list[Any], rate: float) -> None:
     for parameter in parameters:
         parameter.data -= rate * parameter.grad.data
         parameter.grad = None

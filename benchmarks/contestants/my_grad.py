@@ -15,7 +15,7 @@ mygrad.turn_memory_guarding_off()
 
 
 def scalar(model: Scalar) -> Contestant:
-    x = mygrad.tensor(model.parameters()[0])
+    x: Any = mygrad.tensor(model.parameters()[0])
     four = np.float32(4)  # Python's 4 would make it float64
 
     def step() -> object:

@@ -17,6 +17,7 @@ from chainrule.inplace import Change, change_since, latest, next_order
 from chainrule.lines import Place, described_place
 from chainrule.modes import ANOMALY, mode
 from chainrule.namespace import is_array, namespace_of
+from chainrule.operators import data_of
 from chainrule.primitives import Plan, Primitive, described
 from chainrule.typing import DType, Shape
 
@@ -125,7 +126,7 @@ def sweep(
             totals[node] = g
             continue
         plan, kept = node.plan, node.kept
-        if kept is None:
+        if plan is None or kept is None:
             raise FreedGraphError(_freed(node))
         if node.order < latest[0]:
             _check_unmodified(node, plan, kept)
@@ -302,7 +303,7 @@ def _check_values(node: Node, plan: Plan, cotangents: tuple[Any, ...]) -> None:
     for index, cotangent in zip(plan.needed, cotangents, strict=True):
         parts = cotangent if isinstance(cotangent, tuple) else (cotangent,)
         for part in parts:
-            bad = None if part is None else first_bad(getattr(part, "data", part))
+            bad = None if part is None else first_bad(data_of(part))
             if bad:
                 primitive = plan.primitive
                 name = primitive.inputs[0 if primitive.variadic else index]

@@ -123,7 +123,10 @@ def _gradients_of(scalar: Function, count: int) -> Function:
 
 
 class Leaf(NamedTuple):
-    """One array among the arguments: the function of it alone, and the derivative that is claimed."""
+    """One array among the arguments: the function of it alone, and the derivative that is claimed.
+
+    `size` is that of the numbers whose rounding the function's value shows.
+    """
 
     name: str
     at: Callable[[Any], float]
@@ -136,41 +139,35 @@ class Leaf(NamedTuple):
         """What the steps of each element are relative to."""
         return np.maximum(np.abs(self.x), 1.0)
 
-    def difference(self, direction: Any, h: float) -> float:
-        """The derivative along a direction by a central difference."""
-        with np.errstate(all="ignore"):  # a step may leave the domain of the function
-            return (self.at(self.x + h * direction) - self.at(self.x - h * direction)) / (2 * h)
-
     def claimed(self, direction: Any) -> float:
         """The derivative along a direction by the gradient."""
         return float((self.g * direction).sum())
 
-    def noise(self, h: float) -> float:
-        """What rounding of the function's value and of the argument may change a difference by."""
-        return 4 * EPSILON * (self.size + float(np.abs(self.g * self.x).sum())) / h
+    def slopes(self, direction: Any, h: float) -> tuple[float, float]:
+        """The difference quotients to the left and to the right."""
+        with np.errstate(all="ignore"):  # a step may leave the domain of the function
+            left, middle, right = (self.at(self.x + s * h * direction) for s in (-1, 0, 1))
+            return (middle - left) / h, (right - middle) / h
+
+    def noise(self, slopes: tuple[float, float], h: float) -> float:
+        """What rounding of the function's value and of the argument may change their mean by."""
+        effect = np.abs(self.g * self.x)
+        steepest = max(map(abs, slopes)) + float(effect[np.isfinite(effect)].sum())
+        return 4 * EPSILON * (self.size + steepest) / h
 
 
 class Estimate(NamedTuple):
-    """A derivative by differences with some step, and what it is uncertain by.
-
-    `gap` is its distance from that with another step, `noise` what rounding explains, and `wide` the
-    difference quotient over a large step.
-    """
+    """A derivative by differences: its distance from that with another step, and what rounding explains."""
 
     value: float
     gap: float
     noise: float
     step: float
-    wide: float = 0.0
 
     @property
     def doubt(self) -> float:
         """How far off it may be."""
         return self.gap + self.noise
-
-    def converged(self, scale: float) -> bool:
-        """Whether it is certain enough, relative to `scale`; or as good as 0, which has no scale."""
-        return self.gap <= max(1e-2 * scale, 1e-8 * self.wide) + self.noise
 
 
 def _leaves(scalar: Function, gradients: Function, args: tuple[Tree, ...], size: float) -> Iterator[Leaf]:
@@ -178,7 +175,7 @@ def _leaves(scalar: Function, gradients: Function, args: tuple[Tree, ...], size:
     named = [(f"argument {i}{path}", x) for i, tree in enumerate(args) for path, x in leaves(tree)]
     for k, ((name, x), (_, g)) in enumerate(zip(named, leaves(found), strict=True)):
         if x.size:
-            yield Leaf(name, _alone(scalar, args, k), x, np.asarray(g), size)
+            yield Leaf(name, _alone(scalar, args, k), x, np.asarray(g), max(size, 1.0))
 
 
 def _alone(scalar: Function, args: tuple[Tree, ...], position: int) -> Callable[[Any], float]:
@@ -198,6 +195,8 @@ def _alone(scalar: Function, args: tuple[Tree, ...], position: int) -> Callable[
 
 def _checked(leaf: Leaf, level: int, tolerance: float, rng: np.random.Generator) -> float:
     """The larger relative error of two directions; raises if one is too large."""
+    if not np.isfinite(leaf.g).all():
+        raise GradientMismatch(_message(leaf, level, np.inf))
     worst = 0.0
     for direction in (rng.normal(size=leaf.x.shape) * leaf.scale, _balanced(leaf, rng)):
         error = _error_along(leaf, direction, tolerance)
@@ -218,34 +217,38 @@ def _balanced(leaf: Leaf, rng: np.random.Generator) -> Any:
 
 def _error_along(leaf: Leaf, direction: Any, tolerance: float) -> float:
     """The relative error of the derivative along a direction; infinite where differences do not converge."""
-    claimed = leaf.claimed(direction)
-    largest = float(np.abs(leaf.g * direction).max())
-    value, doubt = leaf.difference(direction, STEP), leaf.noise(STEP)
-    scale = max(abs(value), abs(claimed), largest)
-    if not abs(value - claimed) <= tolerance * scale + doubt:
-        found = _converged(leaf, direction)
-        value, doubt = found.value, found.doubt
+    claimed, largest = leaf.claimed(direction), float(np.abs(leaf.g * direction).max())
+
+    def relative(value: float) -> float:
         scale = max(abs(value), abs(claimed), largest)
-        if not found.converged(scale):
-            return np.inf
-    error = abs(value - claimed) / scale if scale else 0.0
-    # What differences are too coarse to tell is no error.
-    return error if error <= tolerance or not abs(value - claimed) <= doubt else 0.0
+        return abs(value - claimed) / scale if scale else 0.0
+
+    error = relative(float(np.mean(leaf.slopes(direction, STEP))))
+    if error <= tolerance:
+        return error
+    found, wide = _converged(leaf, direction)
+    if abs(found.value - claimed) <= found.noise + 1e-14 * wide:
+        return 0.0  # differences cannot tell the two apart
+    if not found.gap <= 1e-2 * max(abs(found.value), abs(claimed), largest):
+        return np.inf
+    return relative(found.value) if abs(found.value - claimed) > found.doubt else 0.0
 
 
-def _converged(leaf: Leaf, direction: Any) -> Estimate:
-    """The derivative by the largest of a range of steps that all smaller ones confirm."""
-    raw = np.array([leaf.difference(direction, h) for h in STEPS])
+def _converged(leaf: Leaf, direction: Any) -> tuple[Estimate, float]:
+    """The derivative by the largest of a range of steps that all smaller ones confirm; and by the widest."""
+    slopes = [leaf.slopes(direction, h) for h in STEPS]
+    raw = np.array([(left + right) / 2 for left, right in slopes])
     best = Estimate(np.nan, np.inf, 0.0, STEPS[0])
     with np.errstate(all="ignore"):
         values = (16 * raw[:-1] - raw[1:]) / 15  # Richardson: with a quarter of the step, a 16th of the error
-        gaps = np.abs(np.diff(values)) + 4 * EPSILON * np.abs(raw[1:-1])
-    for value, gap, h in zip(values[1:], gaps, STEPS[1:], strict=False):
-        if not abs(value - best.value) <= 4 * best.doubt and np.isfinite(best.value):
+        gaps = np.abs(np.diff(values))
+    for value, gap, pair, h in zip(values[1:], gaps, slopes[1:], STEPS[1:], strict=False):
+        found = Estimate(float(value), float(gap), leaf.noise(pair, h), float(h))
+        if np.isfinite(best.value) and not abs(value - best.value) <= 4 * best.doubt:
             break
-        if gap + leaf.noise(h) < best.doubt:
-            best = Estimate(float(value), float(gap), leaf.noise(h), float(h), abs(float(raw[-1])))
-    return best
+        if found.doubt < best.doubt:
+            best = found
+    return best, abs(float(raw[-1])) if np.isfinite(raw[-1]) else 0.0
 
 
 # what is said about it -----------------------------------------------------------------------------------
@@ -258,25 +261,21 @@ def _message(leaf: Leaf, level: int, error: float) -> str:
         f"{error:.2g} along a random direction\n  worst at {list(index)}: computed {leaf.g[index]:.10g}, "
         f"central differences {found.value:.10g} with step {found.step:.2g}"
     )
-    left, right = _slopes(leaf, index, found.step)
-    if abs(left - right) > 1e-2 * max(abs(left), abs(right)) + 10 * leaf.noise(found.step):
-        text += f"\n  the slope is {left:.4g} on one side, {right:.4g} on the other: a kink or a jump?"
-    elif not found.converged(abs(found.value)):
+    left, right = leaf.slopes(_unit(leaf, np.ravel_multi_index(index, leaf.x.shape)), found.step)
+    if not found.gap <= 1e-2 * abs(found.value) + found.noise:
         text += "\n  the differences do not converge as the step shrinks: a jump, or a random function?"
+    elif abs(left - right) > 1e-2 * max(abs(left), abs(right)) + 10 * found.noise:
+        text += f"\n  the slope is {left:.4g} on one side, {right:.4g} on the other: a kink?"
     return text
 
 
 def _worst_element(leaf: Leaf) -> tuple[tuple[int, ...], Estimate]:
     """The element that differs most, of at most 200 that the search was narrowed to."""
-    claimed = leaf.g.ravel()
-    worst, found, most = 0, Estimate(np.nan, np.inf, 0.0, STEP), -1.0
-    for i in _suspects(leaf, np.arange(leaf.x.size)):
-        estimate = _converged(leaf, _unit(leaf, np.array([i])))
-        gap = abs(estimate.value - claimed[i]) - estimate.doubt
-        gap = gap if np.isfinite(gap) else np.inf
-        if gap > most or most < 0:
-            worst, found, most = i, estimate, max(gap, 0.0)
-    return tuple(int(k) for k in np.unravel_index(worst, leaf.x.shape)), found
+    places = _suspects(leaf, np.arange(leaf.x.size))
+    found = [_converged(leaf, _unit(leaf, i))[0] for i in places]
+    gaps = [abs(e.value - g) + e.gap - e.noise for e, g in zip(found, leaf.g.ravel()[places], strict=True)]
+    worst = int(np.argmax([gap if np.isfinite(gap) else np.inf for gap in gaps]))
+    return tuple(int(k) for k in np.unravel_index(places[worst], leaf.x.shape)), found[worst]
 
 
 def _suspects(leaf: Leaf, places: Any) -> Any:
@@ -284,21 +283,13 @@ def _suspects(leaf: Leaf, places: Any) -> Any:
     while len(places) > 200:
         halves = np.array_split(places, 2)
         units = [_unit(leaf, half) for half in halves]
-        gaps = [abs(leaf.difference(u, STEP) - leaf.claimed(u)) for u in units]
+        gaps = [abs(float(np.mean(leaf.slopes(u, STEP))) - leaf.claimed(u)) for u in units]
         places = halves[int(np.argmax([gap if np.isfinite(gap) else np.inf for gap in gaps]))]
     return places
 
 
 def _unit(leaf: Leaf, places: Any) -> Any:
+    """The direction in which only some elements change."""
     direction = np.zeros(leaf.x.size)
     direction[places] = 1.0
     return direction.reshape(leaf.x.shape)
-
-
-def _slopes(leaf: Leaf, index: tuple[int, ...], h: float) -> tuple[float, float]:
-    """The difference quotients to the left and to the right."""
-    step = np.zeros(leaf.x.shape)
-    step[index] = h
-    with np.errstate(all="ignore"):
-        left, middle, right = (leaf.at(leaf.x + s * step) for s in (-1, 0, 1))
-    return (middle - left) / h, (right - middle) / h

@@ -21,7 +21,8 @@
     ├── OptimizerStateError (ValueError) a saved state that does not fit the optimizer
     ├── DivergedError (ArithmeticError)  a training whose loss is no longer a finite number
     ├── DataError (ValueError)           a table that cannot be used as it is
-    └── ModelFileError (ValueError)      a model file that is damaged, foreign or newer
+    ├── ModelFileError (ValueError)      a model file that is damaged, foreign or newer
+    └── ProgramError (ValueError)        a program or notebook that cannot be read
 
     IndependentWarning (UserWarning)     a function that does not depend on the argument
 """
@@ -91,6 +92,10 @@ class DataError(ChainruleError, ValueError):
 
 class ModelFileError(ChainruleError, ValueError):
     """A model file that is damaged, foreign, or written by a newer version."""
+
+
+class ProgramError(ChainruleError, ValueError):
+    """A program or notebook that cannot be read."""
 
 
 class OptimizerStateError(ChainruleError, ValueError):

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import TypeAlias
 
+import numpy as np
+
 Place: TypeAlias = tuple[CodeType, int]
 """A code object and the offset of an instruction in it: cheap to note, resolved only when asked for."""
 
 _own: dict[str, bool] = {}
-_package = str(Path(__file__).parent)
+_inside = tuple(str(Path(module).parent) + os.sep for module in (__file__, np.__file__))
+"""This package, and NumPy, which calls us back: neither is the user's program."""
 
 
 def place(frame: FrameType) -> Place:
-    """The innermost instruction outside this package, from `frame` up."""
+    """The innermost instruction outside this package and NumPy, from `frame` up."""
     while True:
         code = frame.f_code
         own = _own.get(code.co_filename)
         if own is None:
-            own = _own[code.co_filename] = code.co_filename.startswith(_package)
+            own = _own[code.co_filename] = code.co_filename.startswith(_inside)
         above = frame.f_back
         if not own or above is None:
             return code, frame.f_lasti

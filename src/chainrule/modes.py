@@ -5,9 +5,8 @@ The mode is a context variable, so threads, tasks and free-threaded Python don't
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
 
 RECORD = 1
 """Operations on Tensors that need gradients are recorded."""
@@ -19,18 +18,29 @@ TRANSFORM = 4
 mode: ContextVar[int] = ContextVar("mode", default=RECORD)
 
 
-@contextmanager
-def switched(on: int = 0, off: int = 0) -> Iterator[None]:
-    """Run the body with the flags `on` set and the flags `off` cleared."""
-    token = mode.set((mode.get() | on) & ~off)
-    try:
-        yield
-    finally:
-        mode.reset(token)
+class switched(ContextDecorator):  # noqa: N801 - read as a function
+    """Run the body with the flags `on` set and the flags `off` cleared; also usable as a decorator.
+
+    >>> with switched(off=RECORD):
+    ...     recording()
+    False
+    """
+
+    def __init__(self, on: int = 0, off: int = 0) -> None:
+        self.on, self.off = on, off
+        self.tokens: list[Token[int]] = []
+
+    def _recreate_cm(self) -> switched:
+        return switched(self.on, self.off)  # one for each call of a decorated function
+
+    def __enter__(self) -> None:
+        self.tokens.append(mode.set((mode.get() | self.on) & ~self.off))
+
+    def __exit__(self, *_: object) -> None:
+        mode.reset(self.tokens.pop())
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> switched:
     """Do not record: results in the body need no gradient. Also usable as a decorator.
 
     >>> import chainrule as cr
@@ -39,12 +49,10 @@ def no_grad() -> Iterator[None]:
     ...     (x * x).requires_grad
     False
     """
-    with switched(off=RECORD):
-        yield
+    return switched(off=RECORD)
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+def enable_grad() -> switched:
     """Record again, inside `no_grad`.
 
     >>> import chainrule as cr
@@ -53,24 +61,21 @@ def enable_grad() -> Iterator[None]:
     ...     (x * x).requires_grad
     True
     """
-    with switched(on=RECORD):
-        yield
+    return switched(on=RECORD)
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly() -> switched:
     """Raise AnomalyError at the first NaN or Inf, naming the operation, its operands and its line.
 
     >>> import numpy as np, chainrule as cr
     >>> x = cr.Tensor(np.array([1.0, 0.0]), requires_grad=True)
-    >>> with np.errstate(divide="ignore"), cr.detect_anomaly():
+    >>> with np.errstate(divide="ignore"), cr.detect_anomaly():  # doctest: +ELLIPSIS
     ...     np.log(x)
     Traceback (most recent call last):
         ...
     chainrule.errors.AnomalyError: log(x) gave -inf at [1]...
     """
-    with switched(on=ANOMALY):
-        yield
+    return switched(on=ANOMALY)
 
 
 def recording() -> bool:

@@ -17,6 +17,7 @@ class Operators:
     __array_priority__ = 1000
     _ops: ClassVar[Any]
     _numpy: ClassVar[Any]
+    _data: Any
 
     @staticmethod
     def _apply(primitive: Any, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
@@ -296,6 +297,15 @@ class Operators:
     def real(self) -> Any:
         """The array itself: its elements are real."""
         return self
+
+
+def data_of(x: Any) -> Any:
+    """The plain array behind a Tensor; anything else as it is.
+
+    >>> data_of([1.0])
+    [1.0]
+    """
+    return x._data if isinstance(x, Operators) else x
 
 
 def _one(values: tuple[Any, ...]) -> Any:

@@ -249,11 +249,23 @@ class Tensor(Operators):
             )
         sweep_from(self, node, _seed(self, g), (), self._deposit, create_graph, retain_graph)
 
+    def _one(self) -> Any:
+        """The cotangent to start from: ones of this shape and type."""
+        data = self._data
+        if isinstance(data, np.generic):
+            return type(data)(1.0)  # several times faster than ones_like
+        return namespace_of(data).ones_like(data)
+
     @classmethod
     def _deposit(cls, watch: Watch, g: Any) -> None:
-        """Add an arriving gradient to what a node's `.grad` holds."""
-        g = g if isinstance(g, Tensor) else cls._wrapped(g)
-        watch.grad = g if watch.grad is None else watch.grad + g
+        """Add an arriving gradient to what a node's `.grad` holds: to its memory, unless that has a history."""
+        if watch.grad is None:
+            watch.grad = g if isinstance(g, Tensor) else cls._wrapped(g)
+        elif type(g) is np.ndarray and type(watch.grad._data) is np.ndarray and watch.grad._node is None:
+            watch.grad._data += g
+            note_change(watch.grad._data, place(_getframe(1)))
+        else:
+            watch.grad = watch.grad + g
 
     # making Tensors ------------------------------------------------------------------------------------
 
@@ -337,7 +349,8 @@ class Tensor(Operators):
                 f"cr.no_grad(), on t.data, or make a new Tensor (t = t + ...)"
             )
         where = place(_getframe(1))
-        old = self._wrapped(_copied(self._data), self._current_node())
+        # A rule may need the old elements, so what is recorded is the change of a copy.
+        old = self._wrapped(_copied(self._data), self._current_node()) if recording else self.detach()
         new = change(old)
         if new.shape != self.shape:
             raise ShapeError(f"{name} on a Tensor of shape {self.shape} would give shape {new.shape}")
@@ -517,9 +530,7 @@ def _seed(tensor: Tensor, g: Any) -> Any:
                 f"backward() from a Tensor of shape {tensor.shape} needs a cotangent of that shape; only a "
                 f"scalar needs none. Sum or average it first, or pass backward(g)"
             )
-        if isinstance(tensor._data, np.generic):
-            return type(tensor._data)(1.0)  # several times faster than ones_like
-        return namespace_of(tensor._data).ones_like(tensor._data)
+        return tensor._one()
     g = g if isinstance(g, Tensor) else _as_data(g, None)
     if g.shape != tensor.shape:
         raise ShapeError(f"backward(g): g has shape {g.shape}, but the Tensor has shape {tensor.shape}")

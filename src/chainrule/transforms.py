@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backward import Node
 from chainrule.errors import IndependentWarning, InputError, ShapeError
 from chainrule.modes import RECORD, TRANSFORM, mode, switched
 from chainrule.namespace import SCALARS, is_array, namespace_of
+from chainrule.operators import data_of
 from chainrule.primitives import described
 from chainrule.rules.elementwise import multiply, positive
 from chainrule.rules.reduce import sum as sum_
 from chainrule.tensor import Tensor, check_differentiable, sweep_from
-from chainrule.trees import leaves, mapped
+from chainrule.trees import children, leaves, mapped, rebuilt
 from chainrule.typing import Shape, Tree
 
 Function = Callable[..., Any]
@@ -112,7 +114,7 @@ def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tup
     nested = _nested((primals, tangents), {})
     with switched(on=RECORD | TRANSFORM):
         inputs, result = _called(f, tuple(range(len(primals))), primals, {})
-        seeds = mapped(lambda out: Tensor(np.zeros_like(_data(out)), requires_grad=True), result)
+        seeds = mapped(lambda out: Tensor(np.zeros_like(data_of(out)), requires_grad=True), result)
         pulled = _gradients(_list(result), _list(seeds), inputs, create_graph=True)
         given = [t for _, t in leaves(tuple(tangents))]
         pairs = zip((t for tree in inputs for t in _list(tree)), given, strict=True)
@@ -172,7 +174,7 @@ def _first(derivatives: Tree, result: Tree) -> Tree:
 
 def _derivatives_of(out: Any, inputs: list[Tree], nested: bool) -> tuple[Tree, ...]:
     """All derivatives of one output: one reverse sweep for each of its elements."""
-    data = np.asarray(_data(out))
+    data = np.asarray(data_of(out))
     rows = []
     for index in np.ndindex(data.shape):
         basis = np.zeros_like(data)
@@ -232,20 +234,25 @@ def _called(f: Function, argnums: int | tuple[int, ...], args: tuple[Any, ...], 
     positions = tuple(i % len(args) for i in positions)
     values = list(args)
     for i in dict.fromkeys(positions):
-        values[i] = _as_inputs(args[i], f"{_name(f)}, argument {i}")
+        values[i] = _as_inputs(args[i], f, i)
     return [values[i] for i in positions], f(*values, **kwargs)
 
 
-def _as_inputs(tree: Tree, what: str) -> Tree:
-    named = {id(leaf): path for path, leaf in leaves(tree)}
-    return mapped(lambda leaf: _as_input(leaf, what + named.get(id(leaf), "")), tree)
+def _as_inputs(tree: Tree, f: Function, position: int, path: str = "") -> Tree:
+    parts = None if tree is None else children(tree)
+    if parts is not None:
+        return rebuilt(tree, [_as_inputs(part, f, position, path + name) for name, part in parts])
+    return None if tree is None else _as_input(tree, f, position, path)
 
 
-def _as_input(value: Any, what: str) -> Tensor:
+def _as_input(value: Any, f: Function, position: int, path: str) -> Tensor:
     """A Tensor that stands for an argument: a new leaf, or an alias with the argument as its history."""
+    if type(value) is np.ndarray and value.dtype.kind == "f":
+        return Tensor._wrapped(value, Node.leaf(value.shape, value.dtype))
+    what = f"{_name(f)}, argument {position}{path}"
     if isinstance(value, Tensor):
-        check_differentiable(value.data, what)
-        return positive(value) if value.requires_grad else type(value)(value.data, True)
+        check_differentiable(value._data, what)
+        return positive(value) if value.requires_grad else type(value)(value._data, True)
     if not is_array(value) and not isinstance(value, SCALARS):
         raise InputError(
             f"{what} is {described(value)} of type {type(value).__name__}, which is neither an array nor a number"
@@ -253,10 +260,6 @@ def _as_input(value: Any, what: str) -> Tensor:
     data = value if is_array(value) else np.asarray(value)
     check_differentiable(data, what)
     return Tensor(data, requires_grad=True)
-
-
-def _data(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
 
 
 def _with_aux(f: Function, result: Any) -> tuple[Any, Any]:
@@ -267,6 +270,8 @@ def _with_aux(f: Function, result: Any) -> tuple[Any, Any]:
 
 def _scalar(f: Function, value: Any) -> Any:
     """The result of a function whose gradient is wanted, checked."""
+    if isinstance(value, Tensor) and value._data.shape == ():
+        return value
     name = _name(f)
     if value is None:
         raise InputError(f"{name} returned None, so it has no gradient; does it miss a return statement?")
@@ -277,10 +282,10 @@ def _scalar(f: Function, value: Any) -> Any:
         )
     if not is_array(value) and not isinstance(value, SCALARS):
         raise InputError(f"{name} returned {described(value)} of type {type(value).__name__}, which is no number")
-    if np.shape(_data(value)) != ():
-        if np.size(_data(value)) != 1:
+    if np.shape(data_of(value)) != ():
+        if np.size(data_of(value)) != 1:
             raise ShapeError(
-                f"{name} returned an array of shape {np.shape(_data(value))}, but a gradient is that of a scalar; "
+                f"{name} returned an array of shape {np.shape(data_of(value))}, but a gradient is that of a scalar; "
                 f"sum or average it, or use cr.jacobian, cr.vjp or cr.elementwise_grad"
             )
         value = value.reshape(())
@@ -291,12 +296,12 @@ def _gradients(
     outputs: list[Any], cotangents: list[Any], inputs: list[Tree], create_graph: bool, *, retain: bool = False
 ) -> dict[Tensor, Any]:
     """The cotangents of those Tensors among the inputs that the outputs depend on."""
-    tensors = {node: t for tree in inputs for t in _list(tree) if (node := t._current_node()) is not None}
+    tensors = {t._current_node(): t for tree in inputs for t in _list(tree)}
     found: dict[Tensor, Any] = {}
     for out, g in zip(outputs, cotangents, strict=True):
         start = out._current_node() if isinstance(out, Tensor) else None
         if start is not None:
-            seed = np.ones_like(out.data) if g is None else g
+            seed = out._one() if g is None else g
             retain = retain or create_graph or len(outputs) > 1
             swept = sweep_from(out, start, seed, tensors.keys(), None, create_graph, retain)
             for node, value in swept.items():
@@ -311,10 +316,12 @@ def _filled(inputs: list[Tree], found: dict[Tensor, Any]) -> tuple[Tree, ...]:
 
 
 def _zeros(tensor: Tensor) -> Any:
-    return namespace_of(tensor.data).zeros_like(tensor.data)
+    return namespace_of(tensor._data).zeros_like(tensor._data)
 
 
 def _list(tree: Tree) -> list[Any]:
+    if isinstance(tree, Tensor):
+        return [tree]
     return [leaf for _, leaf in leaves(tree)]
 
 
@@ -338,16 +345,16 @@ def _handed_out(tree: Tree, nested: bool) -> Tree:
     """Results as the caller expects them: Tensors inside a transform, plain arrays outside."""
     if nested:
         return mapped(lambda t: Tensor(t) if is_array(t) and not isinstance(t, Tensor) else t, tree)
-    return mapped(_data, tree)
+    return mapped(data_of, tree)
 
 
 def _checked_cotangent(out: Any, g: Any) -> Any:
-    if np.shape(_data(g)) != np.shape(_data(out)):
-        raise ShapeError(f"the cotangent has shape {np.shape(_data(g))}, but the output {np.shape(_data(out))}")
-    return g if is_array(g) else np.asarray(g, dtype=_data(out).dtype)
+    if np.shape(data_of(g)) != np.shape(data_of(out)):
+        raise ShapeError(f"the cotangent has shape {np.shape(data_of(g))}, but the output {np.shape(data_of(out))}")
+    return g if is_array(g) else np.asarray(g, dtype=data_of(out).dtype)
 
 
 def _checked_tangent(primal: Any, tangent: Any) -> None:
-    if np.shape(_data(primal)) != np.shape(_data(tangent)):
-        raise ShapeError(f"a tangent has shape {np.shape(_data(tangent))}, but its primal {np.shape(_data(primal))}")
+    if np.shape(data_of(primal)) != np.shape(data_of(tangent)):
+        raise ShapeError(f"a tangent has shape {np.shape(data_of(tangent))}, but its primal {np.shape(data_of(primal))}")
 

@@ -10,12 +10,18 @@ from chainrule.errors import InputError
 from chainrule.typing import Tree
 
 
+_leaf_types: set[type] = set()
+"""The types that were found to be leaves: whether a value is one depends on its type alone."""
+
+
 def children(tree: Tree) -> list[tuple[str, Tree]] | None:
     """The parts of a tree with the names by which they are reached; None for a leaf.
 
     >>> children({"w": 1.0})
     [("['w']", 1.0)]
     """
+    if type(tree) in _leaf_types:
+        return None
     if isinstance(tree, dict):
         return [(f"[{key!r}]", value) for key, value in tree.items()]
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
@@ -24,6 +30,7 @@ def children(tree: Tree) -> list[tuple[str, Tree]] | None:
         return [(f"[{i}]", value) for i, value in enumerate(tree)]
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         return [(f".{f.name}", getattr(tree, f.name)) for f in dataclasses.fields(tree) if f.init]
+    _leaf_types.add(type(tree))
     return None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.namespace import SCALARS, is_array, namespace_of
+from chainrule.operators import data_of as data_of
 from chainrule.typing import DType, Shape
 
 
@@ -26,15 +27,6 @@ def shape_of(x: Any) -> Shape:
     ((), (2, 1))
     """
     return () if isinstance(x, SCALARS) else tuple(as_array(x).shape)
-
-
-def data_of(x: Any) -> Any:
-    """The plain array behind a Tensor; anything else as it is.
-
-    >>> data_of(np.ones(1))
-    array([1.])
-    """
-    return getattr(x, "data", x) if is_array(x) and not isinstance(x, (np.ndarray, np.generic)) else x
 
 
 def zeros_like(x: Any, *, dtype: DType = None) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from chainrule.functions.arrays import as_array
 from chainrule.namespace import is_array
 from chainrule.rules import elementwise as rules
@@ -26,7 +28,19 @@ def nan_to_num(x: Any, *, nan: float = 0.0, posinf: float | None = None, neginf:
 
 def astype(x: Any, dtype: Any) -> Any:
     """`x` converted; the gradient flows if both types are floating-point."""
-    return shapes.astype(as_array(x), dtype=getattr(dtype, "dtype", dtype) if is_array(dtype) else dtype)
+    x, dtype = as_array(x), dtype.dtype if is_array(dtype) else dtype
+    return shapes.astype(x if _is_floating(dtype) else _detached(x), dtype=dtype)
+
+
+def _is_floating(dtype: Any) -> bool:
+    try:
+        return bool(np.dtype(dtype).kind == "f")
+    except TypeError:  # the type of another library
+        return True
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if hasattr(x, "detach") else x
 
 
 def degrees(x: Any) -> Any:

@@ -66,15 +66,28 @@ def quantile(x: Any, q: Any, *, axis: Axis = None, keepdims: bool = False, metho
 
     `method` is linear, lower, higher, midpoint or nearest, as in NumPy.
     """
-    x, q = as_array(x), np.asarray(q, dtype=float)
+    x = as_array(x)
+    precision = share_type(x, q)
+    q = np.asarray(q, dtype=float)
     ordered = sort(reduced_last(x, axes_of(axis, len(x.shape))), axis=-1)
-    low, high, share = neighbours(q * (ordered.shape[-1] - 1), method, np.dtype(x.dtype))
+    low, high, share = neighbours(q * (ordered.shape[-1] - 1), method, precision)
     out = getitem(ordered, (..., low)) * (1 - share) + getitem(ordered, (..., high)) * share
     last = getitem(ordered, (..., -1))  # where NaN are sorted to
     last = reshape(last, shape=(*last.shape, *(1,) * q.ndim))
     out = where(isnan(last), last, out)
     out = moveaxis(out, tuple(range(len(out.shape) - q.ndim, len(out.shape))), tuple(range(q.ndim)))
     return reshape(out, shape=(*q.shape, *kept_shape(x.shape, axis))) if keepdims else out
+
+
+def share_type(x: Any, q: Any) -> Any:
+    """The type in which two neighbours are weighted: that of `x`, unless `q` is an array of a wider one.
+
+    >>> share_type(np.ones(2, np.float32), 0.5), share_type(np.ones(2, np.float32), [0.5])
+    (dtype('float32'), dtype('float64'))
+    """
+    if np.dtype(x.dtype).kind != "f":
+        return np.dtype(np.float64)
+    return np.dtype(x.dtype) if isinstance(q, (int, float)) else np.result_type(x.dtype, np.asarray(q))
 
 
 def neighbours(position: Any, method: str, dtype: Any) -> tuple[Any, Any, Any]:
@@ -93,7 +106,7 @@ def neighbours(position: Any, method: str, dtype: Any) -> tuple[Any, Any, Any]:
     }
     if method not in shares:
         raise OptionError(f"quantile(method={method!r}): expected one of {', '.join(shares)}")
-    return np.asarray(low), np.asarray(high), np.asarray(shares[method], dtype if np.dtype(dtype).kind == "f" else float)
+    return np.asarray(low), np.asarray(high), np.asarray(shares[method], dtype)
 
 
 def reduced_last(x: Any, axes: tuple[int, ...]) -> Any:

@@ -47,7 +47,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 def expand_dims(x: Any, axis: Any = 0) -> Any:
     """`x` with new axes of length 1 at the places `axis` of the result."""
     x = as_array(x)
-    count = len(x.shape) + (1 if isinstance(axis, int) else len(axis))
+    count = len(x.shape) + np.size(axis)
     places = axes_of(axis, count)
     lengths = iter(x.shape)
     return reshape(x, shape=tuple(1 if i in places else next(lengths) for i in range(count)))
@@ -113,7 +113,7 @@ def array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
 def tile(x: Any, repetitions: Any) -> Any:
     """`x` laid side by side, `repetitions` times along each axis."""
     x = as_array(x)
-    times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    times = (int(repetitions),) if np.ndim(repetitions) == 0 else tuple(repetitions)
     count = max(len(times), len(x.shape))
     times = (1,) * (count - len(times)) + times
     lengths = (1,) * (count - len(x.shape)) + tuple(x.shape)

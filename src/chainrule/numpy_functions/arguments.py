@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import GradientLostError, UnsupportedError
 from chainrule.inplace import note_change
-from chainrule.lines import here
+from chainrule.lines import here, place
 from chainrule.modes import recording
 from chainrule.operators import Operators
 from chainrule.tensor import Tensor
@@ -18,11 +19,13 @@ from chainrule.tensor import Tensor
 def name_of(function: Any) -> str:
     """A function as its user writes it.
 
-    >>> name_of(np.linalg.inv), name_of(np.add)
-    ('np.linalg.inv', 'np.add')
+    >>> name_of(np.linalg.inv), name_of(np.add), name_of(np.frompyfunc(len, 1, 1))
+    ('np.linalg.inv', 'np.add', 'the ufunc len (vectorized)')
     """
-    module = getattr(function, "__module__", None) or "numpy"
-    return f"{module}.{function.__name__}".replace("numpy", "np", 1)
+    name: str = function.__name__
+    if isinstance(function, np.ufunc):
+        return f"np.{name}" if getattr(np, name, None) is function else f"the ufunc {name}"
+    return f"{function.__module__}.{name}".replace("numpy", "np", 1)
 
 
 def tensors_in(value: Any) -> Iterator[Any]:
@@ -53,7 +56,32 @@ def needs_gradient(value: Any) -> bool:
     >>> needs_gradient([1.0, (Tensor(2.0, requires_grad=True),)])
     True
     """
-    return recording() and any(getattr(t, "requires_grad", True) for t in tensors_in(value))
+    return recording() and _one_needs(value)
+
+
+def _one_needs(value: Any) -> bool:
+    # Plain loops: this runs in every call of a NumPy function.
+    if isinstance(value, Operators):
+        return bool(getattr(value, "requires_grad", True))
+    kind = type(value)
+    if kind is dict:
+        value = value.values()
+    elif kind is not tuple and kind is not list:
+        return False
+    for part in value:
+        if _one_needs(part):
+            return True
+    return False
+
+
+def left_to_numpy(value: Any) -> bool:
+    """Whether NumPy itself can do it: all Tensors hold arrays of NumPy, and none needs a gradient.
+
+    >>> left_to_numpy([Tensor(2.0), 1.0])
+    True
+    """
+    arrays = (np.ndarray, np.generic)
+    return not needs_gradient(value) and all(isinstance(t._data, arrays) for t in tensors_in(value))
 
 
 def plain(value: Any) -> Any:
@@ -64,7 +92,7 @@ def plain(value: Any) -> Any:
 def _array_of(tensor: Any) -> Any:
     if not isinstance(tensor, Tensor):
         raise UnsupportedError(f"a {type(tensor).__name__} stands for an array, but has no elements yet")
-    return tensor.data
+    return tensor._data
 
 
 def on_arrays(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -88,15 +116,18 @@ def as_tensors(result: Any, kind: Any = Tensor) -> Any:
     return result
 
 
-def write_into_array(name: str, array: Any, values: Any, write: Callable[[], object]) -> Any:
-    """Let NumPy write `values` into a plain array, unless that would lose their gradient."""
+def check_no_gradient(name: str, array: Any, values: Any) -> None:
+    """Raise GradientLostError if one of the `values` that are written into a plain array needs a gradient."""
     if needs_gradient(values):
         raise GradientLostError(
-            f"{name} would write a Tensor that needs a gradient into a plain array of shape {np.shape(array)}, "
-            f"and its gradient would be lost\n  at {here()}\nUse the result of the function itself (array = "
-            f"array + tensor instead of array += tensor), or write into a Tensor, such as one made with "
-            f"np.zeros_like(tensor); if no gradient is wanted, pass tensor.detach()."
+            f"{name} would write a Tensor that needs a gradient into a plain array of shape "
+            f"{np.shape(array)}, and its gradient would be lost\n  at {here()}\n"
+            f"Use the result of the function itself (array = array + tensor instead of array += tensor), "
+            f"or write into a Tensor, such as one made with np.zeros_like(tensor); if no gradient is "
+            f"wanted, pass tensor.detach()."
         )
-    write()
-    note_change(array, here())
-    return array
+
+
+def written(array: Any) -> None:
+    """Note that NumPy changed an array, which may be the memory of a Tensor."""
+    note_change(array, place(_getframe(1)))

@@ -76,7 +76,9 @@ def _gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> 
 def _slope(f: Any, spacing: Any, axis: int, edge_order: int) -> Any:
     length = f.shape[axis]
     if length < edge_order + 1:
-        raise ShapeError(f"np.gradient needs {edge_order + 1} elements along axis {axis}, but there are {length}")
+        raise ShapeError(
+            f"np.gradient needs {edge_order + 1} elements along axis {axis}, but there are {length}"
+        )
     spacing = as_array(spacing)
     widths = _diff(spacing) if spacing.shape else spacing * np.ones(length - 1)
     d, f = of_type(widths, f.dtype), ops.moveaxis(f, axis, -1)
@@ -104,7 +106,7 @@ def _edge(f: Any, d: Any, order: int) -> Any:
 
 
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
-    x, xp, fp = as_floating(x), as_floating(xp), as_floating(fp)
+    x, xp, fp = (of_type(v, np.float64) for v in (x, xp, fp))
     below = np.searchsorted(data_of(xp), data_of(x), side="right") - 1
     if xp.shape[0] == 1:
         inside = fp[np.zeros(shape_of(x), int)]

@@ -22,15 +22,3 @@ CONSTANT = frozenset({
     # files
     "save", "savez", "savez_compressed", "savetxt",
 })  # fmt: skip
-
-NEAREST = {
-    "fft.fft": "np.dot with the matrix of the transform",
-    "histogram": "np.bincount(np.digitize(x.detach(), edges), weights)",
-    "i0": "a primitive of your own, with cr.primitive",
-    "linalg.eig": "np.linalg.eigh, for symmetric matrices",
-    "linalg.eigvals": "np.linalg.eigvalsh, for symmetric matrices",
-    "polyfit": "np.linalg.lstsq(np.vander(x, degree + 1), y)",
-    "polymul": "np.convolve",
-    "roots": "np.linalg.eigvalsh, if the companion matrix can be made symmetric",
-}
-"""What comes nearest to a function that is not supported, where its name does not tell."""

@@ -10,8 +10,8 @@ import numpy as np
 from chainrule import ops
 from chainrule.errors import ShapeError
 from chainrule.functions.arrays import as_array, data_of, shape_of
-from chainrule.numpy_functions.arguments import on_arrays, plain
-from chainrule.numpy_functions.ufuncs import UFUNCS, is_floating
+from chainrule.numpy_functions.arguments import plain
+from chainrule.numpy_functions.ufuncs import UFUNCS
 
 
 def of_type(x: Any, dtype: Any) -> Any:
@@ -29,7 +29,7 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     if len(condlist) != len(choicelist):
-        raise ShapeError(f"np.select was given {len(condlist)} conditions, but {len(choicelist)} choices")
+        raise ShapeError(f"np.select has {len(condlist)} conditions, but {len(choicelist)} choices")
     dtype = np.result_type(*(data_of(c) for c in choicelist), data_of(default))
     out = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
@@ -53,7 +53,7 @@ def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw:
     if len(funclist) == len(conditions) + 1:
         conditions.append(~np.any(conditions, axis=0))
     if len(funclist) != len(conditions):
-        raise ShapeError(f"np.piecewise was given {len(conditions)} conditions, but {len(funclist)} functions")
+        raise ShapeError(f"np.piecewise has {len(conditions)} conditions, but {len(funclist)} functions")
     out = ops.zeros_like(x)
     for condition, function in zip(conditions, funclist, strict=True):
         values = x[condition]
@@ -74,34 +74,22 @@ def _unwrap(p: Any, discont: float | None = None, axis: int = -1, *, period: flo
     return p + (np.unwrap(values, discont, axis, period=period) - values)
 
 
-def _imag(val: Any) -> Any:
-    return ops.zeros_like(val) if _is_real(val) else on_arrays(np.imag, (val,), {})
-
-
-def _is_real(x: Any) -> bool:
-    return np.dtype(as_array(x).dtype).kind != "c"
-
-
 def _rounded(a: Any, decimals: int = 0) -> Any:
     return ops.round(a, decimals=decimals)
-
-
-def _fix(x: Any) -> Any:
-    return ops.trunc(x) if is_floating(x) else on_arrays(np.fix, (x,), {})
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "clip": _clip,
     "round": _rounded,
     "around": _rounded,
-    "fix": _fix,
+    "fix": lambda x: ops.trunc(x),
     "nan_to_num": lambda x, *, nan=0.0, posinf=None, neginf=None: ops.nan_to_num(
         x, nan=nan, posinf=posinf, neginf=neginf
     ),
     "sinc": lambda x: ops.sinc(x),
-    "real": lambda val: val if _is_real(val) else on_arrays(np.real, (val,), {}),
-    "imag": _imag,
-    "real_if_close": lambda a: a if _is_real(a) else on_arrays(np.real_if_close, (a,), {}),
+    "real": lambda val: val,
+    "imag": lambda val: ops.zeros_like(val),
+    "real_if_close": lambda a: a,
     "unwrap": _unwrap,
     "where": _where,
     "select": _select,

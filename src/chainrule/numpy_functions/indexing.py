@@ -1,4 +1,4 @@
-"""Functions that pick, order and insert elements, and those that change an array in place."""
+"""Functions that pick, order and insert elements."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.functions.arrays import as_array, data_of
-from chainrule.numpy_functions.arguments import as_tensors, name_of, plain, write_into_array
+from chainrule.numpy_functions.arguments import as_tensors, plain
 from chainrule.numpy_functions.shapes import flat, numbered
-from chainrule.tensor import Tensor
 
 Function = Callable[..., Any]
 
@@ -68,10 +67,8 @@ def _unique(
     ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
     axis: int | None = None, *, equal_nan: bool = True,
 ) -> Any:  # fmt: skip
-    _, index, *rest = np.unique(
-        data_of(ar), return_index=True, return_inverse=return_inverse, return_counts=return_counts, axis=axis,
-        equal_nan=equal_nan,
-    )  # fmt: skip
+    how: dict[str, Any] = {"return_inverse": return_inverse, "return_counts": return_counts, "axis": axis}
+    _, index, *rest = np.unique(data_of(ar), return_index=True, equal_nan=equal_nan, **how)
     values = take(ar, index, axis)
     found = (*([index] if return_index else []), *rest)
     return (values, *as_tensors(found)) if found else values
@@ -86,49 +83,6 @@ def _unique_like(function: Function) -> Function:
         return as_tensors(found)._replace(values=values) if isinstance(found, tuple) else values
 
     return unique
-
-
-# in place ------------------------------------------------------------------------------------------------
-
-
-def _write(function: Function, target: Any, values: Any, write: Callable[[Any, Any], object]) -> None:
-    """Let `write(target, values)`, a NumPy function that moves elements into `target`, change a Tensor.
-
-    It is run on the numbers of the elements; the elements themselves follow by indexing.
-    """
-    if not isinstance(target, Tensor):
-        write_into_array(name_of(function), target, values, lambda: write(target, plain(values)))
-        return
-    values = as_array(values)
-    numbers = numbered(target)
-    write(numbers, numbered(values, start=numbers.size))
-    target._replace(lambda old: ops.concat([old, values], axis=None)[numbers], name_of(function))
-
-
-def _copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
-    _write(np.copyto, dst, src, lambda into, values: np.copyto(into, values, casting, where=data_of(where)))
-
-
-def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
-    _write(np.fill_diagonal, a, val, lambda into, values: np.fill_diagonal(into, values, wrap))
-
-
-def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
-    _write(np.put, a, v, lambda into, values: np.put(into, data_of(ind), values, mode))  # type: ignore[arg-type]
-
-
-def _put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
-    _write(
-        np.put_along_axis, arr, values, lambda into, new: np.put_along_axis(into, data_of(indices), new, axis)
-    )
-
-
-def _putmask(a: Any, mask: Any, values: Any) -> None:
-    _write(np.putmask, a, values, lambda into, new: np.putmask(into, data_of(mask), new))
-
-
-def _place(arr: Any, mask: Any, vals: Any) -> None:
-    _write(np.place, arr, vals, lambda into, new: np.place(into, data_of(mask), new))
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -147,10 +101,4 @@ FUNCTIONS: dict[str, Function] = {
     "unique_counts": _unique_like(np.unique_counts),
     "unique_inverse": _unique_like(np.unique_inverse),
     "unique_all": _unique_like(np.unique_all),
-    "copyto": _copyto,
-    "fill_diagonal": _fill_diagonal,
-    "put": _put,
-    "put_along_axis": _put_along_axis,
-    "putmask": _putmask,
-    "place": _place,
 }

@@ -82,6 +82,10 @@ def _vector_norm(x: Any, *, axis: Axis = None, keepdims: bool = False, ord: Any 
     return ops.vector_norm(as_floating(x), axis=axis, keepdims=keepdims, ord=ord)
 
 
+def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
+    return ops.matrix_norm(as_floating(x), keepdims=keepdims, ord=ord)
+
+
 def _cond(x: Any, p: Any = None) -> Any:
     x = as_array(x)
     if p in (None, 2, -2):
@@ -180,8 +184,6 @@ FUNCTIONS: dict[str, Function] = {
     "linalg.svdvals": lambda x: ops.svdvals(x),
     "linalg.norm": _norm,
     "linalg.vector_norm": _vector_norm,
-    "linalg.matrix_norm": lambda x, *, keepdims=False, ord="fro": ops.matrix_norm(
-        as_floating(x), keepdims=keepdims, ord=ord
-    ),
+    "linalg.matrix_norm": _matrix_norm,
     "linalg.cond": _cond,
 }

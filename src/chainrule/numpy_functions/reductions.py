@@ -11,7 +11,6 @@ from chainrule import ops
 from chainrule.errors import OptionError
 from chainrule.functions.arrays import as_array, data_of, shape_of
 from chainrule.numpy_functions.elementwise import of_type
-from chainrule.numpy_functions.ufuncs import as_floating, is_floating
 from chainrule.typing import Axis
 
 Function = Callable[..., Any]
@@ -22,7 +21,8 @@ def _selected(a: Any, where: Any, neutral: float) -> Any:
 
 
 def _sum(
-    a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False, initial: Any = None, where: Any = True
+    a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False, initial: Any = None,
+    where: Any = True,
 ) -> Any:  # fmt: skip
     if dtype is not None or where is not True:
         a = of_type(_selected(a, where, 0), dtype)
@@ -31,7 +31,8 @@ def _sum(
 
 
 def _prod(
-    a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False, initial: Any = None, where: Any = True
+    a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False, initial: Any = None,
+    where: Any = True,
 ) -> Any:  # fmt: skip
     if dtype is not None or where is not True:
         a = of_type(_selected(a, where, 1), dtype)
@@ -42,7 +43,9 @@ def _prod(
 def _extreme(reduce: Function, join: Function) -> Function:
     """`np.max` or `np.min`, whose `where` needs `initial`: of nothing there is no extreme."""
 
-    def extreme(a: Any, axis: Axis = None, *, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
+    def extreme(
+        a: Any, axis: Axis = None, *, keepdims: bool = False, initial: Any = None, where: Any = True
+    ) -> Any:
         if where is not True:
             if initial is None:
                 raise OptionError("np.max and np.min with where= need an initial value too, as in NumPy")
@@ -59,7 +62,7 @@ _max, _min = _extreme(ops.max, ops.maximum), _extreme(ops.min, ops.minimum)
 def _mean(a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
     if where is True:
         return ops.mean(of_type(a, dtype), axis=axis, keepdims=keepdims)
-    total = _sum(as_floating(a), axis, dtype, keepdims=keepdims, where=where)
+    total = _sum(a, axis, dtype, keepdims=keepdims, where=where)
     count = np.sum(np.broadcast_to(data_of(where), shape_of(a)), axis=axis, keepdims=keepdims)
     return total / count.astype(total.dtype)
 
@@ -68,9 +71,10 @@ def _spread(reduce: Function) -> Function:
     """`np.var` or `np.std`."""
 
     def spread(
-        a: Any, axis: Axis = None, dtype: Any = None, *, ddof: float = 0, keepdims: bool = False, correction: Any = None
+        a: Any, axis: Axis = None, dtype: Any = None, *, ddof: float = 0, keepdims: bool = False,
+        correction: Any = None,
     ) -> Any:  # fmt: skip
-        a = of_type(as_floating(a), dtype)
+        a = of_type(a, dtype)
         return reduce(a, axis=axis, correction=ddof if correction is None else correction, keepdims=keepdims)
 
     return spread
@@ -81,7 +85,9 @@ def _running(accumulate: Function) -> Function:
 
     def running(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
         a = of_type(as_array(a), dtype)
-        return accumulate(a, axis=axis) if axis is not None else accumulate(ops.reshape(a, shape=(-1,)), axis=0)
+        return (
+            accumulate(a, axis=axis) if axis is not None else accumulate(ops.reshape(a, shape=(-1,)), axis=0)
+        )
 
     return running
 
@@ -101,19 +107,16 @@ def _cumulative(accumulate: Function) -> Function:
 
 def without_nan(a: Any, value: float) -> Any:
     """`a` with `value` in the place of NaN."""
-    return ops.where(ops.isnan(a), value, a) if is_floating(a) else as_array(a)
+    return ops.where(ops.isnan(a), value, a)
 
 
 def _count(a: Any, axis: Axis, keepdims: bool) -> Any:
     """How many elements are not NaN, in the type of `a`."""
-    count = np.sum(~np.isnan(data_of(as_array(a))), axis=axis, keepdims=keepdims)
-    return count.astype(np.dtype(as_floating(a).dtype))
+    return np.sum(~np.isnan(data_of(a)), axis=axis, keepdims=keepdims, dtype=a.dtype)
 
 
 def _nan_extreme(reduce: Function, neutral: float) -> Function:
     def extreme(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        if not is_floating(a):
-            return reduce(a, axis=axis, keepdims=keepdims)
         out = reduce(without_nan(a, neutral), axis=axis, keepdims=keepdims)
         return ops.where(_count(a, axis, keepdims) == 0, np.asarray(np.nan, out.dtype), out)
 
@@ -121,8 +124,6 @@ def _nan_extreme(reduce: Function, neutral: float) -> Function:
 
 
 def _nanmean(a: Any, axis: Axis = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
-    if not is_floating(a):
-        return _mean(a, axis, dtype, keepdims=keepdims)
     total = ops.sum(without_nan(of_type(a, dtype), 0.0), axis=axis, keepdims=keepdims)
     return total / _count(of_type(a, dtype), axis, keepdims)
 
@@ -133,14 +134,14 @@ def _deviations(a: Any, axis: Axis) -> Any:
 
 
 def _nanvar(a: Any, axis: Axis = None, dtype: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    a = of_type(as_floating(a), dtype)
+    a = of_type(a, dtype)
     d = _deviations(a, axis)
     return ops.sum(d * d, axis=axis, keepdims=keepdims) / (_count(a, axis, keepdims) - ddof)
 
 
 def _nanstd(a: Any, axis: Axis = None, dtype: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     # A norm, because that has a derivative where all elements are equal.
-    a = of_type(as_floating(a), dtype)
+    a = of_type(a, dtype)
     norm = ops.vector_norm(_deviations(a, axis), axis=axis, keepdims=keepdims)
     return norm / np.sqrt(_count(a, axis, keepdims) - ddof)
 

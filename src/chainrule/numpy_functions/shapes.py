@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import UnsupportedError
-from chainrule.functions.arrays import as_array, shape_of
+from chainrule.functions.arrays import as_array, data_of, shape_of
 from chainrule.numpy_functions.elementwise import of_type
 from chainrule.rules.reduce import axes_of
 
@@ -41,7 +41,7 @@ def _ravel(a: Any, order: str = "C") -> Any:
 def _check_order(name: str, order: str) -> None:
     if order != "F":
         raise UnsupportedError(
-            f"np.{name}(order={order!r}) depends on how the memory is laid out, and that is not part of a gradient; "
+            f"np.{name}(order={order!r}) has no derivative here: the memory's layout is not part of it; "
             f"use order='C' or order='F'"
         )
 
@@ -87,7 +87,9 @@ def _dstack(tup: Iterable[Any]) -> Any:
 
 
 def _column_stack(tup: Iterable[Any]) -> Any:
-    return _concatenate([ops.reshape(as_array(a), shape=(-1, 1)) if len(shape_of(a)) < 2 else a for a in tup], 1)
+    return _concatenate(
+        [ops.reshape(as_array(a), shape=(-1, 1)) if len(shape_of(a)) < 2 else a for a in tup], 1
+    )
 
 
 def numbered(a: Any, start: int = 0) -> Any:
@@ -165,9 +167,6 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values:
         raise UnsupportedError(
             f"np.pad(mode={mode!r}) has no derivative here; use constant, edge, reflect, symmetric or wrap"
         )
-    if isinstance(pad_width, dict):
-        pad_width = [pad_width.get(i, pad_width.get(i - len(shape_of(array)), (0, 0))) for i in range(len(shape_of(array)))]
-        pad_width = [(w, w) if np.isscalar(w) else w for w in pad_width]
     return ops.pad(array, pad_width, mode, constant_values=constant_values)
 
 
@@ -184,7 +183,9 @@ def _apply_along_axis(func1d: Function, axis: int, arr: Any, *args: Any, **kwarg
     out = ops.stack([func1d(line, *args, **kwargs) for line in ops.unstack(lines)])
     shape = tuple(out.shape[1:])
     out = ops.reshape(out, shape=(*rest, *shape))
-    return ops.moveaxis(out, tuple(range(len(rest), len(rest) + len(shape))), tuple(range(axis, axis + len(shape))))
+    return ops.moveaxis(
+        out, tuple(range(len(rest), len(rest) + len(shape))), tuple(range(axis, axis + len(shape)))
+    )
 
 
 def _apply_over_axes(func: Function, a: Any, axes: Any) -> Any:
@@ -204,6 +205,10 @@ def _asarray(a: Any, dtype: Any = None) -> Any:
     return of_type(a, dtype)
 
 
+def _array(object: Any, dtype: Any = None) -> Any:  # noqa: A002
+    return ops.copy(_asarray(object, dtype))
+
+
 def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
     dtype = as_array(a).dtype if dtype is None else dtype
     filled = ops.broadcast_to(as_array(fill_value), shape=shape_of(a))
@@ -211,17 +216,22 @@ def _full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def _linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    axis: int = 0,
 ) -> Any:  # fmt: skip
-    start, stop = ops.broadcast_arrays(start, stop)
-    share = np.linspace(0.0, 1.0, num, endpoint=endpoint).reshape(-1, *(1,) * len(start.shape))
+    precision = np.result_type(data_of(start), data_of(stop), 1.0)
+    start, stop = ops.broadcast_arrays(of_type(start, precision), of_type(stop, precision))
+    share = np.linspace(0.0, 1.0, num, endpoint=endpoint, dtype=precision).reshape(
+        -1, *(1,) * len(start.shape)
+    )
     out = of_type(ops.moveaxis(start * (1 - share) + stop * share, 0, axis), dtype)
     steps = num - 1 if endpoint else num
     return (out, (stop - start) / (steps or np.nan)) if retstep else out
 
 
 def _logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None,
+    axis: int = 0,
 ) -> Any:  # fmt: skip
     return of_type(ops.pow(base, _linspace(start, stop, num, endpoint, axis=axis)), dtype)
 
@@ -230,7 +240,7 @@ def _geomspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:
     ratio = ops.divide(as_array(stop), as_array(start))
-    powers = ops.pow(ratio, _linspace(np.zeros(shape_of(ratio)), 1.0, num, endpoint))
+    powers = ops.pow(ratio, _linspace(np.zeros(shape_of(ratio), ratio.dtype), 1.0, num, endpoint))
     return of_type(ops.moveaxis(start * powers, 0, axis), dtype)
 
 
@@ -289,7 +299,7 @@ FUNCTIONS: dict[str, Function] = {
     "linalg.trace": lambda x, *, offset=0, dtype=None: _trace(x, offset, -2, -1, dtype),
     "apply_along_axis": _apply_along_axis,
     "apply_over_axes": _apply_over_axes,
-    "array": lambda object, dtype=None: ops.copy(_asarray(object, dtype)),
+    "array": _array,
     "asarray": _asarray,
     "asanyarray": _asarray,
     "full_like": _full_like,

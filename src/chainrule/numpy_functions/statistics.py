@@ -9,10 +9,10 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.functions.arrays import as_array, data_of, shape_of
-from chainrule.functions.reduce import neighbours, reduced_last
+from chainrule.functions.reduce import neighbours, reduced_last, share_type
 from chainrule.numpy_functions.elementwise import of_type
 from chainrule.numpy_functions.ufuncs import as_floating
-from chainrule.rules.reduce import axes_of, kept_shape
+from chainrule.rules.reduce import axes_of, count_over, kept_shape
 from chainrule.typing import Axis
 
 Function = Callable[..., Any]
@@ -22,7 +22,11 @@ def _average(
     a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
 ) -> Any:
     a = as_floating(a)
-    weights = as_array(1.0 if weights is None else weights)
+    if weights is None:
+        out = ops.mean(a, axis=axis, keepdims=keepdims)
+        count = count_over(a.shape, axis)
+        return (out, np.full(shape_of(out), count, np.dtype(out.dtype))) if returned else out
+    weights = as_array(weights)
     if tuple(weights.shape) != tuple(a.shape):
         weights = _along(weights, axis, a.shape)
     total = ops.sum(weights, axis=axis, keepdims=keepdims)
@@ -44,17 +48,17 @@ def _along(weights: Any, axis: Axis, shape: Any) -> Any:
 
 
 def _quantile(a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Any:
-    return ops.quantile(as_floating(a), q, axis=axis, keepdims=keepdims, method=method)
+    return ops.quantile(a, q, axis=axis, keepdims=keepdims, method=method)
 
 
 def _nanquantile(a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Any:
     """Each line has its own number of elements; sorted, its NaN are at the end."""
-    a = as_floating(a)
+    precision = share_type(a, data_of(q))
     q = np.asarray(data_of(q), dtype=np.float64)
     ordered = ops.sort(reduced_last(a, axes_of(axis, len(a.shape))), axis=-1)
     count = np.sum(~np.isnan(data_of(ordered)), axis=-1)
     position = q.reshape(-1, *(1,) * count.ndim) * np.maximum(count - 1, 0)
-    low, high, share = neighbours(position, method, np.dtype(a.dtype))
+    low, high, share = neighbours(position, method, precision)
     below, above = (_picked(ordered, index) for index in (low, high))
     shape = kept_shape(a.shape, axis) if keepdims else tuple(ordered.shape[:-1])
     return ops.reshape(below * (1 - share) + above * share, shape=(*q.shape, *shape))
@@ -83,12 +87,18 @@ def _variables(m: Any, rowvar: bool) -> Any:
 
 
 def _cov(
-    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, *, dtype: Any = None
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    *,
+    dtype: Any = None,
 ) -> Any:
     X = _variables(m, rowvar)
     if y is not None:
         X = ops.concat([X, _variables(y, rowvar)], axis=0)
-    X = of_type(X, dtype)
+    X = of_type(X, dtype or np.result_type(X.dtype, np.float64))
     X = X - ops.mean(X, axis=1, keepdims=True)
     degrees = X.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
     return ops.squeeze(ops.matmul(X, ops.matrix_transpose(X)) / max(degrees, 0))
@@ -104,8 +114,6 @@ def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) 
 
 def _histogram_of_weights(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     x = np.asarray(data_of(x))
-    if weights is None:
-        return np.bincount(x, minlength=minlength)
     length = max(minlength, int(x.max(initial=-1)) + 1)
     return ops.scatter_add(ops.astype(as_array(weights), np.float64), key=(x,), shape=(length,))
 
@@ -116,7 +124,7 @@ def _nanmedian(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 FUNCTIONS: dict[str, Function] = {
     "average": _average,
-    "median": lambda a, axis=None, *, keepdims=False: ops.median(as_floating(a), axis=axis, keepdims=keepdims),
+    "median": lambda a, axis=None, *, keepdims=False: ops.median(a, axis=axis, keepdims=keepdims),
     "quantile": _quantile,
     "percentile": _percent(_quantile),
     "nanmedian": _nanmedian,

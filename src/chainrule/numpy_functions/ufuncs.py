@@ -22,7 +22,7 @@ def is_floating(x: Any) -> bool:
     >>> is_floating(np.float32(1)), is_floating([1, 2])
     (True, False)
     """
-    return np.dtype(as_array(x).dtype).kind == "f"
+    return bool(np.dtype(as_array(x).dtype).kind == "f")
 
 
 def as_floating(x: Any) -> Any:
@@ -41,16 +41,20 @@ def _ldexp(x1: Any, x2: Any) -> Any:
 
 
 def _modf(x: Any) -> tuple[Any, Any]:
-    x = as_floating(x)
     whole = ops.trunc(x)
     with np.errstate(invalid="ignore"):  # inf - inf, in the branch that is not taken
         return ops.where(ops.isinf(x), 0.0 * ops.sign(whole), x - whole), whole
 
 
 def _frexp(x: Any) -> tuple[Any, Any]:
-    x = as_floating(x)
     exponent = np.frexp(data_of(x))[1]
     return _ldexp(x, -exponent), on_arrays(lambda like: exponent, (x,), {})
+
+
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    if is_floating(x1) or is_floating(x2):
+        return ops.vecdot(x1, x2, axis=axis)
+    return on_arrays(np.vecdot, (x1, x2), {"axis": axis})
 
 
 def _matvec(x1: Any, x2: Any) -> Any:
@@ -69,24 +73,25 @@ _CALLS: dict[str, Function] = {
     "float_power": lambda x1, x2: ops.pow(ops.astype(as_array(x1), np.float64), x2),
     "negative": ops.negative, "positive": ops.positive, "square": ops.square, "sqrt": ops.sqrt,
     "cbrt": ops.cbrt, "reciprocal": _or_numpy(ops.reciprocal, np.reciprocal),
-    "absolute": ops.abs, "fabs": lambda x: ops.abs(as_floating(x)), "sign": ops.sign,
+    "absolute": ops.abs, "fabs": _or_numpy(ops.abs, np.fabs), "sign": ops.sign,
     "conjugate": _or_numpy(ops.positive, np.conjugate),
     # exponentials and logarithms
     "exp": ops.exp, "exp2": ops.exp2, "expm1": ops.expm1, "log": ops.log, "log2": ops.log2,
     "log10": ops.log10, "log1p": ops.log1p, "logaddexp": ops.logaddexp, "logaddexp2": ops.logaddexp2,
-    "ldexp": _ldexp, "frexp": _frexp,
+    "ldexp": _ldexp, "frexp": _or_numpy(_frexp, np.frexp),
     # trigonometry
     "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "arcsin": ops.asin, "arccos": ops.acos,
     "arctan": ops.atan, "arctan2": ops.atan2, "hypot": ops.hypot, "sinh": ops.sinh, "cosh": ops.cosh,
     "tanh": ops.tanh, "arcsinh": ops.asinh, "arccosh": ops.acosh, "arctanh": ops.atanh,
-    "degrees": ops.degrees, "rad2deg": ops.degrees, "radians": ops.radians, "deg2rad": ops.radians,
+    "degrees": _or_numpy(ops.degrees, np.degrees), "rad2deg": _or_numpy(ops.degrees, np.rad2deg),
+    "radians": _or_numpy(ops.radians, np.radians), "deg2rad": _or_numpy(ops.radians, np.deg2rad),
     # rounding and selection
-    "floor": ops.floor, "ceil": ops.ceil, "trunc": ops.trunc, "modf": _modf,
+    "floor": ops.floor, "ceil": ops.ceil, "trunc": ops.trunc, "modf": _or_numpy(_modf, np.modf),
     "rint": _or_numpy(ops.round, np.rint), "copysign": ops.copysign, "heaviside": ops.heaviside,
     "maximum": ops.maximum, "minimum": ops.minimum, "fmax": ops.fmax, "fmin": ops.fmin,
     # products of matrices
     "matmul": ops.matmul, "matvec": _matvec, "vecmat": _vecmat,
-    "vecdot": lambda x1, x2, axis=-1: ops.vecdot(x1, x2, axis=axis),
+    "vecdot": _vecdot,
     # comparisons, logic and bits
     "equal": ops.equal, "not_equal": ops.not_equal, "less": ops.less, "less_equal": ops.less_equal,
     "greater": ops.greater, "greater_equal": ops.greater_equal, "logical_and": ops.logical_and,
@@ -137,7 +142,7 @@ def outer(ours: Function, x: Any, y: Any) -> Any:
 
 
 def added_at(x: Any, y: Any, key: Any, *, sign: int) -> Any:
-    """`np.add.at` and `np.subtract.at` as functions: `x` with `y` added at `key`, repeatedly where it repeats."""
+    """`np.add.at` and `np.subtract.at` as functions: `x` with `y` added at `key`, which may repeat."""
     return ops.index_add(x, y if sign > 0 else ops.negative(as_array(y)), key)
 
 

@@ -14,6 +14,7 @@ from chainrule.tensor import Tensor
 
 RANGES: dict[str, tuple[float, float]] = {
     "momentum": (0, math.inf),
+    "dampening": (0, math.inf),
     "weight_decay": (0, math.inf),
     "beta1": (0, 1),
     "beta2": (0, 1),

@@ -32,8 +32,11 @@ def sgd(
     momentum: float = 0.0,
     nesterov: bool = False,
     weight_decay: float = 0.0,
+    dampening: float = 0.0,
 ) -> tuple[Any, State]:
-    """Stochastic gradient descent; momentum as Sutskever et al. (2013), without dampening.
+    """Stochastic gradient descent; momentum as Sutskever et al. (2013).
+
+    `dampening` is the part of each gradient that does not enter the velocity.
 
     >>> import numpy as np
     >>> sgd(np.array([1.0]), np.array([2.0]), {}, 0.1)
@@ -43,7 +46,7 @@ def sgd(
         gradient = gradient + weight_decay * parameter
     if not momentum:
         return parameter - rate * gradient, state
-    velocity = momentum * state["velocity"] + gradient
+    velocity = momentum * state["velocity"] + (gradient * (1 - dampening) if dampening else gradient)
     direction = gradient + momentum * velocity if nesterov else velocity
     return parameter - rate * direction, {"velocity": velocity}
 
@@ -58,8 +61,11 @@ def adam(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     weight_decay: float = 0.0,
+    amsgrad: bool = False,
 ) -> tuple[Any, State]:
     """Adam, Kingma and Ba (2015); weight decay is added to the gradient (an L2 penalty).
+
+    `amsgrad` divides by the largest mean square so far, Reddi, Kale and Kumar (2018).
 
     >>> import numpy as np
     >>> state = {"step": 0, "mean": np.zeros(1), "square": np.zeros(1)}
@@ -72,9 +78,11 @@ def adam(
     step = state["step"] + 1
     mean = beta1 * state["mean"] + (1 - beta1) * gradient
     square = beta2 * state["square"] + (1 - beta2) * (gradient * gradient)
-    scale = namespace_of(parameter).sqrt(square) / (1 - beta2**step) ** 0.5 + epsilon
-    parameter = parameter - (rate / (1 - beta1**step)) * (mean / scale)
-    return parameter, {"step": step, "mean": mean, "square": square}
+    xp, new = namespace_of(parameter), {"step": step, "mean": mean, "square": square}
+    if amsgrad:
+        square = new["peak"] = xp.maximum(state["peak"], square)
+    scale = xp.sqrt(square) / (1 - beta2**step) ** 0.5 + epsilon
+    return parameter - (rate / (1 - beta1**step)) * (mean / scale), new
 
 
 def adamw(
@@ -87,6 +95,7 @@ def adamw(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
     weight_decay: float = 0.01,
+    amsgrad: bool = False,
 ) -> tuple[Any, State]:
     """Adam with decoupled weight decay, Loshchilov and Hutter (2019).
 
@@ -96,7 +105,7 @@ def adamw(
     array([0.999])
     """
     decayed = parameter * (1 - rate * weight_decay)
-    return adam(decayed, gradient, state, rate, beta1=beta1, beta2=beta2, epsilon=epsilon)
+    return adam(decayed, gradient, state, rate, beta1=beta1, beta2=beta2, epsilon=epsilon, amsgrad=amsgrad)
 
 
 def rmsprop(
@@ -109,8 +118,11 @@ def rmsprop(
     epsilon: float = 1e-8,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
+    centered: bool = False,
 ) -> tuple[Any, State]:
     """RMSprop, Tieleman and Hinton's lecture 6e (2012); `decay` is PyTorch's `alpha`.
+
+    `centered` divides by the standard deviation of the gradient, not its root mean square, Graves (2013).
 
     >>> import numpy as np
     >>> rmsprop(np.array([1.0]), np.array([2.0]), {"square": np.zeros(1)}, 0.01)[0].round(6)
@@ -118,12 +130,15 @@ def rmsprop(
     """
     if weight_decay:
         gradient = gradient + weight_decay * parameter
-    square = decay * state["square"] + (1 - decay) * (gradient * gradient)
-    direction = gradient / (namespace_of(parameter).sqrt(square) + epsilon)
-    if not momentum:
-        return parameter - rate * direction, {"square": square}
-    velocity = momentum * state["velocity"] + direction
-    return parameter - rate * velocity, {"square": square, "velocity": velocity}
+    square = variance = decay * state["square"] + (1 - decay) * (gradient * gradient)
+    new = {"square": square}
+    if centered:
+        mean = new["mean"] = decay * state["mean"] + (1 - decay) * gradient
+        variance = square - mean * mean
+    direction = gradient / (namespace_of(parameter).sqrt(variance) + epsilon)
+    if momentum:
+        direction = new["velocity"] = momentum * state["velocity"] + direction
+    return parameter - rate * direction, new
 
 
 def adagrad(
@@ -158,6 +173,7 @@ class Rule:
         rate: a first learning rate that suits small networks on standardised inputs.
         zeros: the entries of the state that start as zeros of the parameter's shape and type.
         counts: whether the state has a ``"step"``.
+        only_with: entries that there are only with an option, and that option.
     """
 
     title: str
@@ -165,6 +181,7 @@ class Rule:
     rate: float
     zeros: tuple[str, ...]
     counts: bool = False
+    only_with: tuple[tuple[str, str], ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -173,18 +190,20 @@ class Rule:
         return {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
 
     def first_state(self, parameter: Any, options: Mapping[str, Any]) -> State:
-        """The state before the first update of `parameter`; there is no velocity without momentum."""
-        still = "momentum" in self.options and not options.get("momentum")
-        names = [name for name in self.zeros if name != "velocity" or not still]
+        """The state before the first update of `parameter`: no velocity without momentum, and the like."""
+        absent = {name for name, option in self.only_with if not options.get(option)}
+        names = [name for name in self.zeros if name not in absent]
         state: State = {"step": 0} if self.counts else {}
         return state | {name: namespace_of(parameter).zeros_like(parameter) for name in names}
 
 
+VELOCITY, PEAK, MEAN = ("velocity", "momentum"), ("peak", "amsgrad"), ("mean", "centered")
+
 RULES: dict[str, Rule] = {
-    "sgd": Rule("SGD", sgd, 0.1, ("velocity",)),
-    "adam": Rule("Adam", adam, 0.01, ("mean", "square"), counts=True),
-    "adamw": Rule("AdamW", adamw, 0.01, ("mean", "square"), counts=True),
-    "rmsprop": Rule("RMSprop", rmsprop, 0.01, ("square", "velocity")),
+    "sgd": Rule("SGD", sgd, 0.1, ("velocity",), only_with=(VELOCITY,)),
+    "adam": Rule("Adam", adam, 0.01, ("mean", "square", "peak"), counts=True, only_with=(PEAK,)),
+    "adamw": Rule("AdamW", adamw, 0.01, ("mean", "square", "peak"), counts=True, only_with=(PEAK,)),
+    "rmsprop": Rule("RMSprop", rmsprop, 0.01, ("square", "mean", "velocity"), only_with=(MEAN, VELOCITY)),
     "adagrad": Rule("Adagrad", adagrad, 0.1, ("square",)),
 }
 

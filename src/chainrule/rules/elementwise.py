@@ -150,7 +150,7 @@ round = elementwise(
     "round(x, *, decimals=0)", forward=lambda x, xp, decimals: _round(x, xp, decimals), x=zero
 )
 copysign = elementwise("copysign(x, y)",
-    x=lambda g, x, y, xp: xp.where(xp.signbit(x) == xp.signbit(y), g, -g), y=zero)  # fmt: skip
+    x=lambda g, x, y, xp: xp.where(xp.signbit(y), -g, g) * xp.sign(x), y=zero)  # fmt: skip
 heaviside = elementwise("heaviside(x, y)", x=zero, y=lambda g, x, xp: xp.where(x == 0, g, xp.zeros_like(g)))
 
 

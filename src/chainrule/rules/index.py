@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.namespace import NUMPY
+from chainrule.operators import data_of
 from chainrule.primitives import primitive, several
 from chainrule.typing import Shape
 
@@ -101,12 +102,8 @@ view_update = primitive("view_update(x, y, *, part)", forward=_view_update,
 
 
 def _sort_rule(g: Any, x: Any, axis: int, xp: Any) -> Any:
-    order = np.argsort(_plain(x), axis=axis, kind="stable")
+    order = np.argsort(np.asarray(data_of(x)), axis=axis, kind="stable")
     return xp.take_along_axis(g, np.argsort(order, axis=axis), axis=axis)
-
-
-def _plain(x: Any) -> Any:
-    return np.asarray(getattr(x, "data", x)) if not isinstance(x, np.ndarray) else x
 
 
 def _sort(x: Any, xp: Any, axis: int) -> Any:
@@ -133,6 +130,4 @@ def indices_of(key: Any) -> Any:
         return tuple(indices_of(part) for part in key)
     if isinstance(key, list):
         return np.asarray(key, dtype=None if key else np.intp)
-    data = getattr(key, "data", None)
-    return data if data is not None and not isinstance(key, (np.ndarray, np.generic)) and hasattr(data, "dtype") else key
-
+    return data_of(key)

@@ -11,6 +11,7 @@ from chainrule.namespace import NUMPY
 from chainrule.primitives import elementwise, primitive
 from chainrule.rules.linalg import product_left, product_right
 from chainrule.rules.reduce import spread
+from chainrule.typing import Axis
 
 
 def _sigmoid(x: Any, xp: Any) -> Any:
@@ -133,3 +134,23 @@ mean_squared_error = primitive(
 
 def _twice_mean(difference: Any) -> Any:
     return difference * (2 / math.prod(difference.shape))
+
+
+def _root_of_variance(x: Any, axis: Axis, eps: float, xp: Any) -> Any:
+    d = x - xp.mean(x, axis=axis, keepdims=True)
+    return xp.sqrt(xp.mean(d * d, axis=axis, keepdims=True) + eps)
+
+
+def _standardized(x: Any, xp: Any, axis: Axis, eps: float) -> Any:
+    d = x - xp.mean(x, axis=axis, keepdims=True)
+    return d / xp.sqrt(xp.mean(d * d, axis=axis, keepdims=True) + eps)
+
+
+def _standardized_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float, xp: Any) -> Any:
+    """What remains of `g` without its mean and without its part along `out`: both were normalised away."""
+    along = out * xp.mean(g * out, axis=axis, keepdims=True)
+    return (g - xp.mean(g, axis=axis, keepdims=True) - along) / _root_of_variance(x, axis, eps, xp)
+
+
+standardized = primitive("standardized(x, *, axis=-1, eps=1e-5)", forward=_standardized, x=_standardized_rule)
+"""x less its mean, over the root of its variance plus eps: the step that all normalising layers share."""

@@ -20,7 +20,7 @@ def axes_of(axis: Axis, count: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(count))
-    return tuple(a % count for a in ((axis,) if isinstance(axis, int) else axis)) if count else ()
+    return tuple(a % count for a in ((axis,) if isinstance(axis, (int, np.integer)) else axis)) if count else ()
 
 
 def kept_shape(shape: Shape, axis: Axis) -> Shape:

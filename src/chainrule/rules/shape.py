@@ -20,7 +20,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _reshape(x: Any, xp: Any, shape: Any) -> Any:
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     try:
         return x.reshape(shape) if xp is NUMPY and type(x) is np.ndarray else xp.own("reshape")(x, shape)
     except ValueError as error:
@@ -67,5 +67,5 @@ def _part(shapes: tuple[Shape, ...], index: int, axis: int) -> tuple[slice, ...]
 
 
 def _negated(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
-    return -shift if isinstance(shift, int) else tuple(-s for s in shift)
+    return tuple(-s for s in shift) if isinstance(shift, (list, tuple)) else -shift
 
