@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from cases import Case
 
 import chainrule as cr
 from chainrule import ops
@@ -47,10 +49,29 @@ def derivatives_of(function: Callable[..., Any], arrays: list[Any]) -> Derivativ
     return Derivatives(values, list(first), list(second))
 
 
+def gradients_in(case: Case, asarray: Callable[[Any], Any]) -> tuple[list[Any], list[Any]]:
+    """The results and the gradients of a row whose arrays belong to another library."""
+    inputs = [cr.Tensor(asarray(a), requires_grad=True) for a in case.drawn()]
+    fixed = tuple(asarray(a) if isinstance(a, np.ndarray) and a.ndim else a for a in case.arguments)
+    results = [r for _, r in leaves(case.called(case.filled(inputs, fixed))) if isinstance(r, cr.Tensor)]
+    results = [r for r in results if "float" in str(r.dtype)]
+    sum((ops.sum(r * r) for r in results), 0.0).backward()
+    return [r.data for r in results], [None if t.grad is None else t.grad.data for t in inputs]
+
+
+def assert_same_in(case: Case, asarray: Callable[[Any], Any]) -> None:
+    """Another library's arrays give what NumPy's give, and stay that library's."""
+    kind = type(asarray(np.ones(1)))
+    for found, expected in zip(gradients_in(case, asarray), gradients_in(case, np.asarray), strict=True):
+        assert len(found) == len(expected) > 0
+        for f, e in zip(found, expected, strict=True):
+            assert isinstance(f, kind) or (f is None and e is None)
+            if e is not None:
+                np.testing.assert_allclose(np.asarray(f), e, rtol=1e-9, atol=1e-12)
+
+
 def without_warning(function: Callable[..., Any], *arguments: Any) -> Any:
     """That a derivative is zero because nothing depends on an argument is no news here."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IndependentWarning)
         return function(*arguments)

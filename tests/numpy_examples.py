@@ -84,6 +84,7 @@ WEIGHTS = np.array([0.5, 1.0, 2.0, 0.25])
 RISING = np.array([0.0, 0.7, 1.1, 2.0])
 NUMBERS = np.array([[3, 1, 2, 1], [0, 2, 5, 4], [7, 1, 1, 2]])
 COLUMNS = np.array([2, 0, 3])
+PLACES = np.array([[0, 2, 1, 1], [1, 1, 0, 2]])
 HOLES = np.eye(3, 4, 1, dtype=bool)
 
 
@@ -265,11 +266,10 @@ def shape_rows() -> list[Row]:
 
 
 def indexing_rows() -> list[Row]:
-    places = np.array([[0, 2, 1, 1], [1, 1, 0, 2]])
     return [
-        row(np.take, A, [1, 1, 9]), row(np.take, A, places[0], axis=0),
+        row(np.take, A, [1, 1, 9]), row(np.take, A, PLACES[0], axis=0),
         row(np.take, A, [5, -7], 1, mode="wrap"),
-        row(np.take, A, [5, -7], mode="clip"), row(np.take_along_axis, A, places, 0),
+        row(np.take, A, [5, -7], mode="clip"), row(np.take_along_axis, A, PLACES, 0),
         row(np.take_along_axis, A, NUMBERS % 4, axis=1), row(np.compress, [True, False, True], A, 0),
         row(np.compress, MASK.ravel(), A), row(np.extract, MASK, A), row(np.delete, A, 1, axis=1),
         row(np.delete, A, [0, 5]), row(np.delete, A, slice(0, 2), 0), row(np.insert, V, 1, 5.0),
@@ -287,7 +287,7 @@ def indexing_rows() -> list[Row]:
         case(np.copyto, lambda x, y: changed(np.copyto, x, y), A, B),
         case(np.fill_diagonal, lambda x, v: changed(np.fill_diagonal, x, v), A, X3),
         case(np.put, lambda x, v: changed(np.put, x, [1, 5, 1], v), A, X3),
-        case(np.put_along_axis, lambda x, v: changed(np.put_along_axis, x, COLUMNS[:, None], v, 1), A, B[:, :1]),
+        case(np.put_along_axis, lambda x, v: changed(np.put_along_axis, x, PLACES, v, 0), A, V[None]),
         case(np.putmask, lambda x, v: changed(np.putmask, x, MASK, v), A, X3),
         case(np.place, lambda x, v: changed(np.place, x, MASK, v), A, X3),
     ]  # fmt: skip

@@ -229,3 +229,21 @@ def test_gradients_accumulate_in_the_same_memory() -> None:
     grad = x.grad
     (x * x).sum().backward()
     assert x.grad is grad and gradient(x) == [4.0, 8.0]
+
+
+def test_a_zero_cotangent_behind_a_selection_still_has_a_derivative() -> None:
+    mask = np.array([True, False])
+    hessian = cr.hessian(lambda u: (cr.ops.where(mask, u * 1.0, 0.0) ** 2).sum())(np.array([0.0, 1.0]))
+    assert hessian.tolist() == [[2.0, 0.0], [0.0, 0.0]]
+
+
+def test_what_a_selection_left_out_stays_out_until_another_path_takes_it() -> None:
+    x = np.array([0.0, 4.0])
+
+    def f(x: cr.Tensor) -> cr.Tensor:
+        root = cr.ops.sqrt(x)
+        return (cr.ops.where(x > 1, root, 0.0) + root * np.array([0.0, 1.0])).sum()
+
+    with np.errstate(all="ignore"):
+        assert np.isnan(cr.grad(f)(x)[0])  # 0 * inf on the path that was taken is NaN, as it should be
+        assert cr.grad(lambda x: cr.ops.where(x > 1, cr.ops.sqrt(x), 0.0).sum())(x).tolist() == [0.0, 0.25]

@@ -122,6 +122,22 @@ def test_assigning_a_tensor_into_a_plain_array_is_refused() -> None:
         plain[:1] = leaf(1.0)
 
 
+def test_assigning_a_single_element_into_a_plain_array_is_refused_too() -> None:
+    plain = np.zeros(2)
+    with pytest.raises((errors.GradientLostError, ValueError)) as caught:
+        plain[0] = cr.Tensor(1.0, requires_grad=True)
+    reasons = [caught.value, caught.value.__cause__]
+    assert any(isinstance(reason, errors.GradientLostError) for reason in reasons)
+    plain[0] = cr.Tensor(3.0)
+    plain[1] = float(cr.Tensor(4.0, requires_grad=True))
+    assert plain.tolist() == [3.0, 4.0]
+
+
+def test_complex_constants_have_parts() -> None:
+    z = cr.Tensor(np.array([1 + 2j]))
+    assert z.real.tolist() == [1.0] and z.conj().tolist() == [1 - 2j]
+
+
 def test_numbers_of_a_single_element() -> None:
     x = leaf(2.5)
     assert (float(x), int(x), bool(x), x.item(), f"{x:.1f}") == (2.5, 2, True, 2.5, "2.5")

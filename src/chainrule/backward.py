@@ -6,7 +6,7 @@ nodes from the largest number down visits each one after everything that used it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from heapq import heappop, heappush
 from typing import Any
 
@@ -115,7 +115,8 @@ def sweep(
     checks_values = mode.get() & ANOMALY
     totals: dict[Node, Any] = {}  # the cotangents of leaves, complete at the end
     pending: dict[int, list[Any]] = {-node.order: [node, g]}
-    heap, masked = [-node.order], set[int]()
+    heap = [-node.order]
+    untaken: dict[int, Any] | None = None  # where selections left the cotangents of nodes zero, by order
     if node.plan is None:
         totals, heap = {node: g.copy()}, []
     while heap:
@@ -133,10 +134,11 @@ def sweep(
         if residuals is not None:
             kept = residuals(node)
         xp = _namespace_of_cotangent(g) if plan.wants_xp else None
-        if masked or plan.primitive.selects:
-            cotangents = _pulled_behind_selection(node, plan, g, xp, kept, masked)
-        else:
+        if untaken is None and not plan.primitive.selects:
             cotangents = plan.pull(g, xp, kept)
+        else:
+            untaken = {} if untaken is None else untaken
+            cotangents = _pulled_behind_selection(node, plan, g, xp, kept, untaken, pending)
         if checks_values:
             _check_values(node, plan, cotangents)
         if plan.keeps_arrays and not retain:
@@ -181,21 +183,47 @@ def _seen(watch: Watch, g: Any, deposit: Callable[[Watch, Any], None] | None) ->
 
 
 def _pulled_behind_selection(
-    node: Node, plan: Plan, g: Any, xp: Any, kept: tuple[Any, ...], masked: set[int]
+    node: Node, plan: Plan, g: Any, xp: Any, kept: tuple[Any, ...], untaken: dict[int, Any], pending: Container[int]
 ) -> tuple[Any, ...]:
-    """Behind a selection, a cotangent of zero stays zero, whatever it meets.
+    """What the rules give behind a selection, where a branch that was not taken keeps its cotangent of zero.
 
-    Where `where` did not take a branch, the cotangent is 0, and the branch may have an infinite
-    derivative there: 0 * inf must not become NaN (HIPS/autograd#802).
+    The branch may have an infinite derivative there, and 0 * inf must not become NaN (HIPS/autograd#802). The
+    mask of what was not taken goes along with the cotangent as far as the operations are elementwise.
     """
-    if plan.primitive.selects or node.order in masked:
-        masked.update(parent.order for parent in node.parents)
+    primitive, mask = plan.primitive, untaken.get(node.order)
     with np.errstate(all="ignore"):
         cotangents: tuple[Any, ...] = plan.pull(g, xp, kept)
-    if node.order not in masked or not plan.primitive.elementwise:
-        return cotangents
-    xp = namespace_of(g)
-    return tuple(c if c is None or c is g else xp.where(g == 0, xp.zeros_like(c), c) for c in cotangents)
+    if mask is not None and primitive.elementwise:
+        xp = namespace_of(g)
+        cotangents = tuple(c if c is None or c is g else xp.where(mask, xp.zeros_like(c), c) for c in cotangents)
+    for index, parent in zip(plan.needed, node.parents, strict=True):
+        passed = mask if primitive.elementwise else None
+        if primitive.selects:
+            passed = _left_out(primitive, index, data_of(kept[plan.kinds.index(0)]), node, passed)
+        passed = None if passed is None else _as_far_as(passed, parent.shape)
+        if -parent.order in pending:  # it is zero only where it is zero on all paths
+            known = untaken.get(parent.order)
+            passed = None if known is None or passed is None else known & passed
+        untaken[parent.order] = passed
+    return cotangents
+
+
+def _left_out(primitive: Primitive, index: int, condition: Any, node: Node, mask: Any) -> Any:
+    """Where a selection by its first input did not take input number `index`; and where it was itself left out."""
+    xp = namespace_of(condition)
+    left_out = xp.broadcast_to(condition if index == 2 else xp.logical_not(condition), node.shape)
+    return left_out if mask is None else left_out | mask
+
+
+def _as_far_as(mask: Any, shape: Shape | None) -> Any:
+    """A mask for an input of shape `shape` that was broadcast: an element is left out if all its copies are."""
+    if shape is None or mask.shape == shape:
+        return None if shape is None else mask
+    xp, extra = namespace_of(mask), len(mask.shape) - len(shape)
+    if extra < 0:
+        return None
+    stretched = tuple(i + extra for i, n in enumerate(shape) if n != mask.shape[i + extra])
+    return xp.reshape(xp.all(mask, axis=(*range(extra), *stretched)), shape)
 
 
 def _namespace_of_cotangent(g: Any) -> Any:
@@ -208,9 +236,12 @@ def _own(cotangent: Any, g: Any, kept: tuple[Any, ...]) -> Any:
     A rule may hand on its own cotangent, a view of it, or a residual; a gradient that the user will see is
     copied then, so that changing x.grad changes neither y.grad nor the data.
     """
-    if cotangent is g or getattr(cotangent, "base", None) is not None or any(cotangent is k for k in kept):
-        return namespace_of(cotangent).copy(cotangent)
-    return cotangent
+    if isinstance(cotangent, np.generic):
+        return cotangent
+    shared = cotangent is g or getattr(cotangent, "base", None) is not None
+    for value in kept:
+        shared = shared or cotangent is value
+    return namespace_of(cotangent).copy(cotangent) if shared else cotangent
 
 
 def fitted(cotangent: Any, parent: Node, node: Node, g: Any) -> Any:

@@ -6,6 +6,7 @@ import linecache
 import os
 import sys
 from itertools import islice
+from opcode import opmap
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import TypeAlias
@@ -31,6 +32,11 @@ def place(frame: FrameType) -> Place:
         if not own or above is None:
             return code, frame.f_lasti
         frame = above
+
+
+def stores_an_element(frame: FrameType) -> bool:
+    """Whether `frame` is executing an assignment like ``a[i] = v``."""
+    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
 def here() -> str:

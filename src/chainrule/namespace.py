@@ -110,6 +110,16 @@ def _library_of(module: ModuleType) -> Any:
     return _by_module.setdefault(id(module), Library(module))
 
 
+def is_floating(array: Any) -> bool:
+    """Whether the elements of an array of any library are real floating-point numbers, which have gradients.
+
+    >>> is_floating(np.ones(2, np.float32)), is_floating(np.arange(2)), is_floating(np.ones(2, complex))
+    (True, False, False)
+    """
+    kind = getattr(array.dtype, "kind", None)
+    return kind == "f" if kind else bool(namespace_of(array).isdtype(array.dtype, "real floating"))
+
+
 def is_array(value: Any) -> bool:
     """Whether `value` is an array of any library (a Tensor included), and no Python scalar.
 

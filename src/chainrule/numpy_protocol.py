@@ -104,7 +104,7 @@ def apply_function(function: Any, args: Arguments, kwargs: Keywords) -> Any:
                     return call.ours(*args, **kwargs)
                 except UnsupportedError:
                     pass  # NumPy can do it, unless something needs a gradient
-    if call.direct and "out" not in kwargs:
+    if call.direct and "out" not in kwargs and len(args) <= call.out_place:
         return on_arrays(function, args, kwargs)
     return call.carefully(args, kwargs)
 

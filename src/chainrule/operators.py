@@ -289,15 +289,6 @@ class Operators:
         """A copy that the gradient flows through."""
         return self._ops.copy(self)
 
-    def conj(self) -> Any:
-        """The array itself: its elements are real."""
-        return self
-
-    @property
-    def real(self) -> Any:
-        """The array itself: its elements are real."""
-        return self
-
 
 def data_of(x: Any) -> Any:
     """The plain array behind a Tensor; anything else as it is.

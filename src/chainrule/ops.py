@@ -61,7 +61,7 @@ from chainrule.rules.linalg import (
     cofactors, contraction, det, eigh, inv, matmul, pinv, slogdet, solve,
 )  # fmt: skip
 from chainrule.rules.neural import (
-    cross_entropy_of_logits, linear, log_softmax, logit, logsumexp, mean_squared_error, negative_log_likelihood, relu,
+    affine, cross_entropy_of_logits, handed_on, linear, log_softmax, logit, logsumexp, mean_squared_error, negative_log_likelihood, relu,
     sigmoid, softmax, softplus, standardized,
 )  # fmt: skip
 from chainrule.rules.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var

@@ -378,7 +378,7 @@ def elementwise(
     """Declare a primitive that works element by element on inputs that broadcast against each other.
 
     Its rules do not mention broadcasting: the engine sums each cotangent back to its input's shape.
-    `selects` says that a cotangent of zero means "not taken", as in `where`.
+    `selects` says that the first input chooses, as in `where`, which of the other two is taken.
     """
     return Primitive(signature, rules, forward, elementwise=True, selects=selects)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from sys import _getframe
+from types import FrameType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy as np
 from chainrule.backward import Hook, Node, Watch, first_bad, sweep
 from chainrule.errors import AnomalyError, BackwardError, GradientLostError, InPlaceError, InputError, ShapeError
 from chainrule.inplace import note_change, version
-from chainrule.lines import here, place
+from chainrule.lines import here, place, stores_an_element
 from chainrule.modes import ANOMALY, RECORD, mode, switched
-from chainrule.namespace import NUMPY_TYPES, is_array, namespace_of
+from chainrule.namespace import NUMPY_TYPES, is_array, is_floating, namespace_of
 from chainrule.operators import Operators
 from chainrule.primitives import Plan, Primitive, described, restated
 from chainrule.typing import DType, Shape
@@ -140,7 +141,7 @@ class Tensor(Operators):
         """The only element, as a Python number."""
         if self.size != 1:
             raise ShapeError(f"item() needs exactly one element, but the Tensor has shape {self.shape}")
-        return self._data.item()
+        return np.asarray(self._data).item()
 
     def tolist(self) -> Any:
         """The elements as nested Python lists."""
@@ -247,7 +248,8 @@ class Tensor(Operators):
                 f"backward() on a Tensor of shape {self.shape} that does not depend on any Tensor with "
                 f"requires_grad=True{'' if mode.get() & RECORD else ' (or was computed under no_grad)'}"
             )
-        sweep_from(self, node, _seed(self, g), (), self._deposit, create_graph, retain_graph)
+        g = self._one() if g is None and self._data.shape == () else _seed(self, g)
+        sweep_from(self, node, g, (), self._deposit, create_graph, retain_graph)
 
     def _one(self) -> Any:
         """The cotangent to start from: ones of this shape and type."""
@@ -428,6 +430,17 @@ class Tensor(Operators):
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
+    def _number(self, frame: FrameType) -> Any:
+        """The only element, for Python; refused where it would end up in a plain array."""
+        # NumPy turns the v of a[0] = v into a number without asking __array__.
+        if stores_an_element(frame) and self.requires_grad:
+            raise GradientLostError(
+                f"a Tensor that needs a gradient was about to be written into a plain array, and its gradient "
+                f"would be lost\n  at {here()}\nWrite into a Tensor, such as one made with np.zeros_like(tensor) or "
+                f"cr.ops.zeros(shape), or build the array with np.stack; write t.item() if no gradient is wanted."
+            )
+        return self.item()
+
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ShapeError(
@@ -437,13 +450,22 @@ class Tensor(Operators):
         return bool(self._data)
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number(_getframe(1)))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number(_getframe(1)))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._number(_getframe(1)))
+
+    @property
+    def real(self) -> Any:
+        """The real parts; of real elements, the array itself."""
+        return type(self)._wrapped(self._data.real) if np.iscomplexobj(self._data) else self
+
+    def conj(self) -> Any:
+        """The conjugates; of real elements, the array itself."""
+        return type(self)._wrapped(self._data.conj()) if np.iscomplexobj(self._data) else self
 
     def __index__(self) -> int:
         if np.dtype(self.dtype).kind not in "iu":
@@ -510,13 +532,10 @@ def check_differentiable(data: Any, what: str) -> None:
         ...
     chainrule.errors.InputError: grad needs floating-point numbers, but was given int64 of shape (3,); ...
     """
-    namespace = namespace_of(data)
-    kind = getattr(data.dtype, "kind", None)
-    floating = kind == "f" if kind else namespace.isdtype(data.dtype, "real floating")
-    if not floating:
+    if not is_floating(data):
         mend = (
             "complex gradients are not defined here; split it into real and imaginary parts"
-            if kind == "c"
+            if getattr(data.dtype, "kind", None) == "c"
             else "convert with .astype(float), or write 3.0 for 3"
         )
         raise InputError(f"{what} needs floating-point numbers, but was given {described(data)}; {mend}")
@@ -596,7 +615,7 @@ def _outputs(kind: type[Tensor], node: Node | None, values: tuple[Any, ...]) -> 
 
 
 def _output(node: Node | None, value: Any, index: int, count: int) -> Node | None:
-    if node is None or np.dtype(value.dtype).kind != "f":
+    if node is None or not is_floating(value):
         return None
     return Node(_pick.plan(1, 1), (node,), (index, count), value.shape, value.dtype, node.where)
 

@@ -45,7 +45,7 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:
     logits, labels = as_array(logits), as_array(labels)
     if tuple(labels.shape) == tuple(logits.shape):
         return mean(cross_entropy_of_logits(logits, labels, axis=axis))
-    labels = data_of(labels)
+    labels = np.asarray(data_of(labels))
     logits = logits if axis == -1 else moveaxis(logits, axis, -1)
     if labels.shape != logits.shape[:-1]:
         raise ShapeError(

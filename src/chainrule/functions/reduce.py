@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import OptionError
-from chainrule.functions.arrays import as_array, data_of, ones_like, zeros_like
+from chainrule.functions.arrays import as_array, data_of, full_like, ones_like, zeros_like
 from chainrule.functions.index import getitem
 from chainrule.functions.shape import concat, moveaxis
 from chainrule.rules import reduce as rules
@@ -39,7 +39,7 @@ def _running(primitive: Any, x: Any, axis: int | None, include_initial: bool, st
     out = primitive(x, axis=axis)
     if not include_initial:
         return out
-    first = np.full(kept_shape(x.shape, axis), start, np.dtype(out.dtype))
+    first = full_like(sum_(data_of(x), axis=axis, keepdims=True), start)
     return concat([first, out], axis=axis)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.functions.arrays import as_array, shape_of
+from chainrule.functions.arrays import as_array, data_of, shape_of
 from chainrule.functions.index import getitem, take
+from chainrule.namespace import namespace_of
 from chainrule.rules.index import scatter_add
 from chainrule.rules.reduce import axes_of
 from chainrule.rules.reduce import sum as sum_
@@ -201,7 +202,8 @@ def _padded_with(x: Any, widths: list[list[int]], value: Any) -> Any:
     inside = scatter_add(x, key=key, shape=shape)
     if np.all(np.asarray(value) == 0):
         return inside
-    return inside + np.pad(np.zeros(tuple(x.shape), x.dtype), widths, constant_values=value)
+    border = np.pad(np.zeros(tuple(x.shape)), widths, constant_values=value)
+    return inside + namespace_of(data_of(x)).asarray(border, dtype=x.dtype)
 
 
 def size_of(shape: Shape) -> int:

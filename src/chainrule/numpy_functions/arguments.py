@@ -60,7 +60,6 @@ def needs_gradient(value: Any) -> bool:
 
 
 def _one_needs(value: Any) -> bool:
-    # Plain loops: this runs in every call of a NumPy function.
     if isinstance(value, Operators):
         return bool(getattr(value, "requires_grad", True))
     kind = type(value)
@@ -68,10 +67,7 @@ def _one_needs(value: Any) -> bool:
         value = value.values()
     elif kind is not tuple and kind is not list:
         return False
-    for part in value:
-        if _one_needs(part):
-            return True
-    return False
+    return any(_one_needs(part) for part in value)
 
 
 def left_to_numpy(value: Any) -> bool:
@@ -92,7 +88,8 @@ def plain(value: Any) -> Any:
 def _array_of(tensor: Any) -> Any:
     if not isinstance(tensor, Tensor):
         raise UnsupportedError(f"a {type(tensor).__name__} stands for an array, but has no elements yet")
-    return tensor._data
+    # A Tensor without axes may hold a scalar; some functions of NumPy want an array.
+    return np.asarray(tensor._data) if isinstance(tensor._data, np.generic) else tensor._data
 
 
 def on_arrays(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:

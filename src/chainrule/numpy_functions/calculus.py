@@ -64,7 +64,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 def _gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
     f = as_floating(f)
     axes = axes_of(axis, len(f.shape))
-    spacings = varargs or (1.0,)
+    spacings = varargs or (1.0,) * len(axes)
     if len(spacings) == 1 and len(axes) > 1 and not shape_of(spacings[0]):
         spacings *= len(axes)
     if len(spacings) != len(axes):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.errors import UnsupportedError
 from chainrule.functions.arrays import as_array, data_of
 from chainrule.numpy_functions.arguments import as_tensors, plain
 from chainrule.numpy_functions.shapes import flat, numbered
@@ -45,6 +46,8 @@ def _resize(a: Any, new_shape: Any) -> Any:
 
 def _trim_zeros(filt: Any, trim: str = "fb") -> Any:
     filt = as_array(filt)
+    if len(filt.shape) != 1:
+        raise UnsupportedError("np.trim_zeros has a derivative for vectors only; slice other arrays")
     places = np.flatnonzero(data_of(filt))
     if not places.size:
         return filt[:0]

@@ -109,7 +109,7 @@ def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     if axes is not None:
         last = axes_of(axes, count)
         a = ops.permute_dims(a, axes=(*(i for i in range(count) if i not in last), *last))
-    shape = tuple(a.shape[len(shape_of(b)) :])
+    shape = tuple(a.shape[len(shape_of(b)) - count :])
     matrix = ops.reshape(a, shape=(-1, math.prod(shape)))
     return ops.reshape(ops.solve(matrix, flat(b)), shape=shape)
 

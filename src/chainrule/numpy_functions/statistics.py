@@ -69,6 +69,12 @@ def _picked(lines: Any, index: Any) -> Any:
     return ops.moveaxis(ops.take_along_axis(lines, np.moveaxis(index, 0, -1), axis=-1), -1, 0)
 
 
+def _median(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    # Of nothing, NumPy takes the mean: NaN and a warning.
+    middle = ops.median if count_over(shape_of(a), axis) else ops.mean
+    return middle(a, axis=axis, keepdims=keepdims)
+
+
 def _percent(quantile: Function) -> Function:
     return lambda a, q, axis=None, *, method="linear", keepdims=False: quantile(
         a, np.true_divide(data_of(q), 100), axis, method=method, keepdims=keepdims
@@ -124,7 +130,7 @@ def _nanmedian(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 FUNCTIONS: dict[str, Function] = {
     "average": _average,
-    "median": lambda a, axis=None, *, keepdims=False: ops.median(a, axis=axis, keepdims=keepdims),
+    "median": _median,
     "quantile": _quantile,
     "percentile": _percent(_quantile),
     "nanmedian": _nanmedian,

@@ -71,7 +71,7 @@ def _by_numpy(call: Function, name: str, inputs: Any, options: Options, outs: tu
     """NumPy itself: into arrays directly, into Tensors by way of a copy, so that the engine knows of it."""
     if not outs:
         return on_arrays(call, inputs, options)
-    buffers = tuple(out._data.copy() if isinstance(out, Tensor) else out for out in outs)
+    buffers = tuple(np.array(out._data) if isinstance(out, Tensor) else out for out in outs)
     results = call(*plain(inputs), out=buffers, **plain(options))
     for out in outs:
         written(out)

@@ -192,9 +192,16 @@ where = elementwise(
 )  # fmt: skip
 finite = elementwise(
     "finite(x, *, nan=0.0, posinf=None, neginf=None)",
-    forward=lambda x, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+    forward=lambda x, xp, **instead: np.nan_to_num(x, **instead) if xp is NUMPY else _finite(x, xp, **instead),
     x=lambda g, x, xp: xp.where(xp.isfinite(x), g, xp.zeros_like(g)),
 )  # fmt: skip
+
+
+def _finite(x: Any, xp: Any, nan: float, posinf: float | None, neginf: float | None) -> Any:
+    largest = float(xp.finfo(x.dtype).max)
+    bounded = xp.where(x == math.inf, largest if posinf is None else posinf, xp.where(xp.isnan(x), nan, x))
+    return xp.where(x == -math.inf, -largest if neginf is None else neginf, bounded)
+
 
 # special functions ---------------------------------------------------------------------------------------
 

@@ -41,21 +41,41 @@ def _scatter_elsewhere(g: Any, xp: Any, key: Any, shape: Shape) -> Any:
     return xp.asarray(_scatter_add(np.from_dlpack(g), NUMPY, key, shape))
 
 
-def _gathered(x: Any, key: Any) -> Any:
-    return x[key]
+def _gathered(x: Any, xp: Any, key: Any) -> Any:
+    if xp is NUMPY or hasattr(x, "at"):
+        return x[key]
+    try:
+        return x[_spelt_out(key, xp)]
+    except IndexError:  # the Array API has few of NumPy's indices
+        return xp.asarray(np.from_dlpack(x)[key])
+
+
+def _spelt_out(key: Any, xp: Any) -> Any:
+    """An index as the Array API wants it: its own arrays, and `...` for the axes that are not named."""
+    if isinstance(key, np.ndarray) and key.dtype == bool:
+        return xp.asarray(key)
+    parts = [xp.asarray(p) if isinstance(p, np.ndarray) else p for p in (key if isinstance(key, tuple) else (key,))]
+    return tuple(parts) if any(p is ... or hasattr(p, "dtype") for p in parts) else (*parts, ...)
 
 
 getitem = primitive("getitem(x, *, key)", forward=_gathered, view=True,
     x=lambda g, x_shape, key, xp: xp.scatter_add(g, key=key, shape=x_shape))  # fmt: skip
-scatter_add = primitive("scatter_add(x, *, key, shape)", forward=_scatter_add, x=lambda g, key: g[key])
+scatter_add = primitive("scatter_add(x, *, key, shape)", forward=_scatter_add,
+    x=lambda g, key, xp: xp.getitem(g, key=key))  # fmt: skip
 
 
 def _index_update(x: Any, y: Any, xp: Any, key: Any) -> Any:
     if hasattr(x, "at"):
         return x.at[key].set(y)
-    out = xp.asarray(x, copy=True)
+    if xp is not NUMPY:
+        return xp.asarray(_index_update(np.from_dlpack(x), _in_numpy(y), NUMPY, key))
+    out = np.array(x)
     out[key] = y
     return out
+
+
+def _in_numpy(y: Any) -> Any:
+    return np.from_dlpack(y) if hasattr(y, "__dlpack__") else y
 
 
 def _without(g: Any, part: Callable[[Any], Any], xp: Any) -> Any:
@@ -71,10 +91,10 @@ def _updated_rest(g: Any, key: Any, xp: Any) -> Any:
 
 def _update_of_values(g: Any, x_shape: Shape, y_shape: Shape, key: Any, xp: Any) -> Any:
     """The elements of `g` at `key`; of an element that was written repeatedly, only the last write counts."""
-    taken = g[key]
+    taken = xp.getitem(g, key=key)
     if not is_basic(key):
         last = _last_writes(x_shape, key)
-        taken = taken if last is None else xp.where(last, taken, xp.zeros_like(taken))
+        taken = taken if last is None else xp.where(xp.asarray(last), taken, xp.zeros_like(taken))
     # NumPy lets a value have extra leading axes of length 1.
     extra = len(y_shape) - len(taken.shape)
     return xp.reshape(taken, (1,) * extra + tuple(taken.shape)) if extra > 0 else taken

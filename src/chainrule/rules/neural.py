@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.namespace import NUMPY
-from chainrule.primitives import elementwise, primitive
+from chainrule.primitives import elementwise, primitive, several
 from chainrule.rules.linalg import product_left, product_right
 from chainrule.rules.reduce import spread
 from chainrule.typing import Axis
@@ -96,7 +96,8 @@ def _negative_log_likelihood_rule(g: Any, x_shape: Any, labels: Any, xp: Any) ->
         x_bar = np.zeros(x_shape, g.dtype)
         x_bar.reshape(-1, x_shape[-1])[np.arange(labels.size), labels.reshape(-1)] = g / -labels.size
         return x_bar
-    return (g / -labels.size) * xp.one_hot(labels, x_shape[-1], g.dtype)
+    share = xp.broadcast_to(g / -labels.size, labels.shape)
+    return xp.scatter_add(share, key=(*np.indices(labels.shape), labels), shape=x_shape)
 
 
 negative_log_likelihood = primitive(
@@ -119,6 +120,23 @@ linear = primitive(
     w=lambda g, x, w_shape, xp: product_right(g, x, w_shape, xp), b=lambda g: g,
 )  # fmt: skip
 """x @ w + b, without a temporary array."""
+
+
+def _affine(x: Any, w: Any, b: Any, xp: Any) -> Any:
+    return _linear(x, w.mT, b, xp)
+
+
+def _affine_weights(g: Any, x: Any, xp: Any) -> Any:
+    return xp.reshape(g, (-1, g.shape[-1])).mT @ xp.reshape(x, (-1, x.shape[-1]))
+
+
+affine = primitive(
+    "affine(x, w, b)", forward=_affine, broadcasts=True, x=lambda g, w: g @ w, w=_affine_weights, b=lambda g: g
+)
+"""x @ w.T + b: a layer whose weights have a row for each output."""
+
+handed_on = several("handed_on(*arrays)", forward=lambda *arrays: arrays, arrays=lambda g, index: g[index])
+"""The arrays as they are, through one place where all their cotangents can be seen together."""
 
 
 def _mean_squared_error(x: Any, y: Any, xp: Any) -> Any:
