@@ -54,6 +54,12 @@ class Draw:
 
     shape: Shape
     draw: Callable[[np.random.Generator, Shape], Any]
+    values: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            str(list(self.values)).replace(" ", "") if self.values else "x".join(map(str, self.shape)) or "()"
+        )
 
 
 def _maker(draw: Callable[[np.random.Generator, Shape], Any]) -> Callable[..., Draw]:
@@ -92,9 +98,9 @@ DEFINITE = _maker(_definite)
 REGULAR = _maker(_regular)
 
 
-def P(*values: float) -> Draw:
+def P(*values: float) -> Draw:  # noqa: N802
     """These values, repeated to fill a shape."""
-    return Draw((len(values),), lambda _, shape: np.resize(np.array(values), shape))
+    return Draw((len(values),), lambda _, shape: np.resize(np.array(values), shape), values)
 
 
 # rows ----------------------------------------------------------------------------------------------------
@@ -145,9 +151,11 @@ class Case:
         return function(*self.filled(arrays), **self.parameters)
 
     def __repr__(self) -> str:
-        shapes = [",".join("x".join(map(str, d.shape)) or "()" for d in self.draws)]
+        shapes = [",".join(map(str, self.draws))]
         fixed = [_brief(a) for a in self.arguments if not isinstance(a, (Draw, list))]
-        return "-".join([self.name, *shapes, *fixed, *(f"{k}={_brief(v)}" for k, v in self.parameters.items())])
+        return "-".join(
+            [self.name, *shapes, *fixed, *(f"{k}={_brief(v)}" for k, v in self.parameters.items())]
+        )
 
 
 def _draws(tree: Any) -> Iterator[Draw]:
@@ -278,7 +286,9 @@ def places(kernel: Shape, space: Shape, stride: Shape, padding: Shape, dilation:
     for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True):
         found.append(np.arange(k)[:, None] * d + np.arange((n + 2 * p - d * (k - 1) - 1) // s + 1) * s)
     count = len(found)
-    spread = [tuple(slice(None) if i % count == axis else None for i in range(2 * count)) for axis in range(count)]
+    spread = [
+        tuple(slice(None) if i % count == axis else None for i in range(2 * count)) for axis in range(count)
+    ]
     return (..., *(f[s] for f, s in zip(found, spread, strict=True)))
 
 
@@ -302,7 +312,9 @@ def letters(count: int) -> tuple[str, str]:
 def convolution(x: Any, w: Any, groups: int = 1, **where: Any) -> Any:
     k, p = letters(w.ndim - 2)
     inputs, weights = np.split(patches(x, w.shape[2:], **where), groups, axis=1), np.split(w, groups)
-    return np.concat([np.einsum(f"bc{k}{p},oc{k}->bo{p}", *pair) for pair in zip(inputs, weights, strict=True)], axis=1)
+    return np.concat(
+        [np.einsum(f"bc{k}{p},oc{k}->bo{p}", *pair) for pair in zip(inputs, weights, strict=True)], axis=1
+    )
 
 
 def convolution_transposed(y: Any, w: Any, groups: int = 1, **where: Any) -> Any:
@@ -448,7 +460,8 @@ LOGIC = [
 
 REDUCTIONS = [
     *[smooth(name, R(2, 3, 4), **how) for name in ("sum", "mean", "prod") for how in (
-        {}, {"axis": 1}, {"axis": -1, "keepdims": True}, {"axis": (0, 2)}, {"axis": (-1, 0), "keepdims": True},
+        {}, {"axis": 1}, {"axis": -1, "keepdims": True}, {"axis": (0, 2)},
+        {"axis": (-1, 0), "keepdims": True},
         {"axis": ()}, {"keepdims": True})],
     *[smooth(name, R()) for name in ("sum", "mean", "prod")],
     *[smooth(name, R(0, 3), axis=0) for name in ("sum", "prod")],
@@ -465,7 +478,8 @@ REDUCTIONS = [
     rough("max", R()),
     *[smooth(name, R(2, 3, 4), like=like, **how)
       for name, like in (("var", variance), ("std", lambda x, **how: np.sqrt(variance(x, **how))))
-      for how in ({}, {"axis": 1}, {"axis": (0, 2), "correction": 1, "keepdims": True}, {"axis": -1, "correction": 0.5})],
+      for how in ({}, {"axis": 1}, {"axis": (0, 2), "correction": 1, "keepdims": True},
+                  {"axis": -1, "correction": 0.5})],
     smooth("var", R(4), keeps="x", like=variance),
     smooth("std", R(4), keeps="x out", like=lambda x: np.sqrt(variance(x))),
     *[smooth("logsumexp", R(2, 3), like=logsumexp, **how) for how in (
@@ -481,7 +495,8 @@ REDUCTIONS = [
     smooth("cross_entropy_of_logits", R(2, 3), SHARE(2, 3), keeps="x y", like=cross_entropy),
     smooth("cross_entropy_of_logits", R(2, 3), SHARE(2, 3), axis=0, like=cross_entropy),
     smooth("cross_entropy", R(2, 3), SHARE(2, 3), like=lambda x, y: cross_entropy(x, y).mean()),
-    smooth("cross_entropy", R(2, 3), np.array([2, 0]), like=lambda x, y: cross_entropy(x, np.eye(3, dtype=x.dtype)[y]).mean()),
+    smooth("cross_entropy", R(2, 3), np.array([2, 0]),
+           like=lambda x, y: cross_entropy(x, np.eye(3, dtype=x.dtype)[y]).mean()),
     smooth("cross_entropy", R(2, 3, 4), np.array([[2, 0, 1, 1]] * 2), axis=1,
            like=lambda x, y, axis: cross_entropy(np.moveaxis(x, 1, -1), np.eye(3, dtype=x.dtype)[y]).mean()),
     smooth("negative_log_likelihood", R(2, 3), labels=np.array([2, 0]), keeps="",
@@ -499,11 +514,11 @@ REDUCTIONS = [
     smooth("cumulative_prod", R(2, 3), axis=0, include_initial=True),
     *[smooth("p_norm", R(2, 3), axis=axis, like=euclidean) for axis in (None, 1, (0, 1))],
     smooth("p_norm", R(3), keeps="x out", like=euclidean),
-    *[rough("vector_norm", APART(2, 3), ord=ord, axis=1) for ord in (2, 1, 3, 0.5, -1, inf, -inf)],
+    *[rough("vector_norm", APART(2, 3), ord=p, axis=1) for p in (2, 1, 3, 0.5, -1, inf, -inf)],
     rough("vector_norm", APART(2, 3)),
     rough("vector_norm", APART(2, 3), axis=(0, 1), keepdims=True),
     plain("vector_norm", NONZERO(2, 3), ord=0, axis=0),
-    *[rough("matrix_norm", APART(2, 3, 4), ord=ord) for ord in ("fro", "nuc", 1, -1, 2, -2, inf, -inf)],
+    *[rough("matrix_norm", APART(2, 3, 4), ord=p) for p in ("fro", "nuc", 1, -1, 2, -2, inf, -inf)],
     rough("matrix_norm", APART(3, 2, 4), keepdims=True),
     rough("norm", APART(2, 3)),
     rough("norm", APART(2, 3, 4), axis=(0, 2)),
@@ -511,11 +526,13 @@ REDUCTIONS = [
     rough("norm", APART(2, 3), ord=1, axis=0, keepdims=True),
     rough("norm", APART(4), ord=3),
     *[rough("median", APART(*shape), **how) for shape, how in (
-        ((5,), {}), ((2, 3, 4), {"axis": 1}), ((2, 3, 4), {"axis": (0, 2), "keepdims": True}), ((2, 4), {"axis": -1}))],
+        ((5,), {}), ((2, 3, 4), {"axis": 1}), ((2, 3, 4), {"axis": (0, 2), "keepdims": True}),
+        ((2, 4), {"axis": -1}))],
     *[rough("quantile", APART(2, 7), q, **how) for q, how in (
         (0.3, {}), (0.25, {"axis": 1}), ([0.1, 0.5, 1.0], {"axis": 1, "keepdims": True}),
         *[(0.4, {"axis": 1, "method": m}) for m in ("linear", "lower", "higher", "midpoint", "nearest")])],
-    *[rough(name, R(2, 3), **how) for name in ("nansum", "nanmean") for how in ({}, {"axis": 1, "keepdims": True})],
+    *[rough(name, R(2, 3), **how) for name in ("nansum", "nanmean")
+      for how in ({}, {"axis": 1, "keepdims": True})],
     *[plain(name, P(0.0, 1.0, 2.0), **how) for name in ("any", "all", "argmax", "argmin", "count_nonzero")
       for how in ({}, {"axis": 0}, {"axis": 0, "keepdims": True})],
 ]
@@ -564,7 +581,8 @@ SHAPES = [
     smooth("repeat", R(2, 3), 2),
     smooth("repeat", R(2, 3), 2, axis=1),
     smooth("repeat", R(2, 3), np.array([1, 0, 3]), axis=-1),
-    *[smooth("pad", R(3, 4), ((1, 2), (0, 3)), mode=mode) for mode in ("constant", "edge", "reflect", "symmetric", "wrap")],
+    *[smooth("pad", R(3, 4), ((1, 2), (0, 3)), mode=mode)
+      for mode in ("constant", "edge", "reflect", "symmetric", "wrap")],
     smooth("pad", R(3), 1),
     smooth("pad", R(2, 3), (1, 2), constant_values=5.0),
     *[smooth("rot90", R(2, 3), k=k) for k in (0, 1, 2, 3, -1)],
@@ -588,19 +606,25 @@ SHAPES = [
 rows, columns = np.array([[0], [2]]), np.array([1, 1, 0])
 mask = np.array([[True, False, True, False], [False, False, True, True], [True, True, False, False]])
 KEYS: list[tuple[Shape, Any]] = [
-    ((4,), 1), ((4,), -1), ((4,), slice(1, 3)), ((5,), slice(None, None, -2)), ((5,), slice(4, 0, -3)), ((4,), ...),
+    ((4,), 1), ((4,), -1), ((4,), slice(1, 3)), ((5,), slice(None, None, -2)), ((5,), slice(4, 0, -3)),
+    ((4,), ...),
     ((4,), None), ((3, 4), (slice(None), 1)), ((3, 4), (..., 0)), ((3, 4), (None, 1, None, slice(None, 2))),
-    ((2, 3, 4), (0, ..., slice(1, None, 2))), ((4,), np.array([0, 0, 3, 0])), ((4,), np.array([[0, 1], [1, -1]])),
-    ((3, 4), (rows, columns)), ((3, 4), (slice(None), columns)), ((3, 4), mask), ((3, 4), np.array([True, False, True])),
+    ((2, 3, 4), (0, ..., slice(1, None, 2))), ((4,), np.array([0, 0, 3, 0])),
+    ((4,), np.array([[0, 1], [1, -1]])),
+    ((3, 4), (rows, columns)), ((3, 4), (slice(None), columns)), ((3, 4), mask),
+    ((3, 4), np.array([True, False, True])),
     ((2, 3, 4), (0, slice(None), columns)), ((2, 3, 4), (np.array([0, 1, 1]), slice(None), columns)),
     ((2, 3, 4), (np.array([1, 1]), np.array([2, 2]))), ((3, 4), (np.array([True, False, True]), 1)),
-    ((3, 4), np.ix_([0, 2], [1, 1])), ((4,), np.array([], int)), ((4,), slice(2, 2)), ((), ()), ((), None), ((), ...),
-    ((4,), np.zeros(4, bool)), ((3,), np.array(True)), ((4,), [0, 0, 1]), ((3, 4), ([0, 0], slice(None, None, -1))),
+    ((3, 4), np.ix_([0, 2], [1, 1])), ((4,), np.array([], int)), ((4,), slice(2, 2)), ((), ()), ((), None),
+    ((), ...),
+    ((4,), np.zeros(4, bool)), ((3,), np.array(True)), ((4,), [0, 0, 1]),
+    ((3, 4), ([0, 0], slice(None, None, -1))),
 ]
 INDEXING = [
     *[smooth("getitem", R(*shape), key=key, like=lambda x, key: x[key]) for shape, key in KEYS],
     smooth("getitem", R(4), key=slice(1, 3), keeps="", like=lambda x, key: x[key]),
-    smooth("getitem", R(4), key=np.array([0, 0]), call=lambda x, key: x[ops.asarray(key)], like=lambda x, key: x[key]),
+    smooth("getitem", R(4), key=np.array([0, 0]), call=lambda x, key: x[ops.asarray(key)],
+           like=lambda x, key: x[key]),
     smooth("scatter_add", R(3), key=(np.array([0, 2, 0]),), shape=(4,), keeps="", like=scattered),
     smooth("scatter_add", R(2), key=(slice(1, 3),), shape=(4,), like=scattered),
     smooth("index_update", R(4), R(2), key=slice(1, 3), keeps="", like=assigned),
@@ -612,7 +636,8 @@ INDEXING = [
     smooth("index_update", R(3, 4), R(6), key=mask, like=assigned),
     smooth("index_update", R(3, 4), 0.0, key=mask, like=assigned),
     smooth("index_update", R(3, 4), R(2, 3), key=(rows, columns), like=assigned),
-    smooth("index_update", np.zeros((2, 3)), R(3), key=(..., 1, slice(None)), like=lambda x, y, key: assigned(x + 0 * y, y, key)),
+    smooth("index_update", np.zeros((2, 3)), R(3), key=(..., 1, slice(None)),
+           like=lambda x, y, key: assigned(x + 0 * y, y, key)),
     smooth("index_add", R(4), R(3), key=np.array([2, 0, 2]), like=added),
     smooth("index_add", R(4), R(), key=np.array([2, 0, 2]), like=added),
     smooth("index_add", R(3, 4), R(4), key=slice(0, 2), like=added),
@@ -633,7 +658,8 @@ INDEXING = [
     plain("searchsorted", P(1.0, 2.0, 3.0), P(0.5, 2.0, 9.0)),
     plain("searchsorted", P(1.0, 2.0, 3.0), P(0.5, 2.0, 9.0), side="right"),
     plain("nonzero", P(0.0, 1.0, 2.0)),
-    smooth("view_update", R(4), R(2), part=lambda x: x[1:3], keeps="", call=lambda x, y, part: _changed_view(x, y, part),
+    smooth("view_update", R(4), R(2), part=lambda x: x[1:3], keeps="",
+           call=lambda x, y, part: _changed_view(x, y, part),
            like=lambda x, y, part: assigned(x, x[1:3] * y, slice(1, 3))),
 ]
 
@@ -670,8 +696,10 @@ PRODUCTS = [
     smooth("linear", R(4), R(4, 2), R(2), like=lambda x, w, b: x @ w + b),
     smooth("linear", R(2, 3, 4), R(4, 2), R(), like=lambda x, w, b: x @ w + b),
     *[smooth("dot", R(*x), R(*y)) for x, y in (
-        ((), (3,)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((2, 3, 4), (4,)), ((2, 3), (2, 3, 4)), ((2, 4), ()))],
-    *[smooth("inner", R(*x), R(*y)) for x, y in (((), (3,)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (4, 3)), ((2, 5, 3), (3,)))],
+        ((), (3,)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((2, 3, 4), (4,)), ((2, 3), (2, 3, 4)),
+        ((2, 4), ()))],
+    *[smooth("inner", R(*x), R(*y)) for x, y in (((), (3,)), ((3,), (3,)), ((2, 3), (3,)), ((2, 3), (4, 3)),
+      ((2, 5, 3), (3,)))],
     smooth("outer", R(3), R(2, 2)),
     smooth("vecdot", R(2, 3), R(3), like=lambda x, y: (x * y).sum(axis=-1)),
     smooth("vecdot", R(3, 2), R(3, 1), axis=0, like=lambda x, y, axis: (x * y).sum(axis=axis)),
@@ -680,12 +708,18 @@ PRODUCTS = [
     smooth("tensordot", R(2), R(3), axes=0),
     smooth("tensordot", R(2, 3, 4), R(4, 2), axes=((0, -1), (1, 0))),
     *[smooth("einsum", subscripts, *(R(*s) for s in shapes), like=np.einsum) for subscripts, shapes in (
-        ("ij,jk->ik", ((2, 3), (3, 4))), ("ij,jk", ((2, 3), (3, 4))), ("i,i", ((3,), (3,))), ("ii", ((3, 3),)),
-        ("ii->i", ((3, 3),)), ("ij->ji", ((2, 3),)), ("ij->", ((2, 3),)), ("ij->j", ((2, 3),)), ("i,j->ij", ((2,), (3,))),
-        ("...ij,...jk->...ik", ((2, 1, 3, 4), (5, 4, 2))), ("...i,i->...", ((2, 3, 4), (4,))), ("...,...", ((2, 3), (3,))),
-        ("ij,ij->i", ((2, 3), (1, 3))), ("ij,jk,kl->il", ((2, 3), (3, 4), (4, 2))), ("iij,jk->ik", ((3, 3, 2), (2, 4))),
-        ("ij,k->i", ((2, 3), (4,))), ("iji->j", ((2, 3, 2),)), ("b i d, b j d -> b i j", ((2, 3, 4), (2, 5, 4))),
-        ("...j->j...", ((2, 3, 4),)), (",i->i", ((), (3,))), ("i...->...", ((2, 3),)), ("ij,jk,i->ik", ((1, 3), (3, 2), (4,))))],
+        ("ij,jk->ik", ((2, 3), (3, 4))), ("ij,jk", ((2, 3), (3, 4))), ("i,i", ((3,), (3,))),
+         ("ii", ((3, 3),)),
+        ("ii->i", ((3, 3),)), ("ij->ji", ((2, 3),)), ("ij->", ((2, 3),)), ("ij->j", ((2, 3),)),
+         ("i,j->ij", ((2,), (3,))),
+        ("...ij,...jk->...ik", ((2, 1, 3, 4), (5, 4, 2))), ("...i,i->...", ((2, 3, 4), (4,))),
+         ("...,...", ((2, 3), (3,))),
+        ("ij,ij->i", ((2, 3), (1, 3))), ("ij,jk,kl->il", ((2, 3), (3, 4), (4, 2))),
+         ("iij,jk->ik", ((3, 3, 2), (2, 4))),
+        ("ij,k->i", ((2, 3), (4,))), ("iji->j", ((2, 3, 2),)),
+         ("b i d, b j d -> b i j", ((2, 3, 4), (2, 5, 4))),
+        ("...j->j...", ((2, 3, 4),)), (",i->i", ((), (3,))), ("i...->...", ((2, 3),)),
+         ("ij,jk,i->ik", ((1, 3), (3, 2), (4,))))],
     smooth("contraction", R(2, 3), R(3, 4), subscripts="ij,jk->ik", keeps="operands",
            like=lambda *operands, subscripts: np.einsum(subscripts, *operands)),
     smooth("kron", R(2, 3), R(3, 2)),
@@ -708,20 +742,24 @@ DECOMPOSITIONS = [
     smooth("det", REGULAR(3, 3), keeps="x"),
     smooth("det", REGULAR(2, 3, 3)),
     smooth("det", REGULAR(1, 1)),
-    smooth("cofactors", REGULAR(3, 3), keeps="x", like=lambda x: np.linalg.det(x)[..., None, None] * np.linalg.inv(x).mT),
+    smooth("cofactors", REGULAR(3, 3), keeps="x", like=lambda x: np.linalg.det(x)[..., None,
+           None] * np.linalg.inv(x).mT),
     rough("slogdet", REGULAR(3, 3), keeps="x"),
     rough("slogdet", REGULAR(2, 3, 3)),
     rough("cholesky", DEFINITE(3, 3), keeps="out", call=lambda x: ops.cholesky(symmetric(x)),
           like=lambda x: np.linalg.cholesky(symmetric(x))),
-    rough("cholesky", DEFINITE(2, 3, 3), call=lambda x, upper: ops.cholesky(symmetric(x), upper=upper), upper=True),
+    rough("cholesky", DEFINITE(2, 3, 3), call=lambda x, upper: ops.cholesky(symmetric(x), upper=upper),
+          upper=True),
     *[rough("qr", REGULAR(*shape), like=np.linalg.qr) for shape in ((3, 3), (4, 3), (3, 5), (2, 4, 2))],
     rough("tall_qr", REGULAR(4, 3), keeps="out", like=np.linalg.qr),
     rough("eigh", DEFINITE(3, 3), keeps="out", call=lambda x: _squares(*ops.eigh(symmetric(x))),
           like=lambda x: _squares(*np.linalg.eigh(symmetric(x)))),
     rough("eigvalsh", DEFINITE(2, 3, 3), call=lambda x: ops.eigvalsh(symmetric(x))),
     *[rough("svd", REGULAR(*shape), call=lambda x: _squares(*ops.svd(x, full_matrices=False)),
-            like=lambda x: _squares(*np.linalg.svd(x, full_matrices=False))) for shape in ((3, 3), (4, 3), (3, 4), (2, 3, 2))],
-    rough("svd", REGULAR(3, 3), call=lambda x: _products(*ops.svd(x)), like=lambda x: _products(*np.linalg.svd(x))),
+            like=lambda x: _squares(*np.linalg.svd(x, full_matrices=False)))
+                for shape in ((3, 3), (4, 3), (3, 4), (2, 3, 2))],
+    rough("svd", REGULAR(3, 3), call=lambda x: _products(*ops.svd(x)),
+          like=lambda x: _products(*np.linalg.svd(x))),
     rough("svd", REGULAR(4, 3), compute_uv=False),
     rough("thin_svd", REGULAR(4, 3), keeps="out", call=lambda x: _products(*PRIMITIVES["thin_svd"](x)),
           like=lambda x: _products(*np.linalg.svd(x, full_matrices=False))),
@@ -746,10 +784,14 @@ CONVOLUTIONS = [
     smooth("convolution", R(2, 3, 5), R(4, 3, 2), **small, keeps="x w", like=convolution),
     smooth("convolution", R(2, 4, 5, 5), R(6, 2, 2, 2), **wide, groups=2, like=convolution),
     smooth("convolution", R(1, 2, 2, 3, 2), R(2, 1, 2, 2, 1), **deep, groups=2, like=convolution),
-    smooth("convolution_transposed", R(2, 4, 4), R(4, 3, 2), **small, space=(5,), keeps="y w", like=convolution_transposed),
-    smooth("convolution_transposed", R(2, 6, 3, 3), R(6, 2, 2, 2), **wide, groups=2, space=(5, 5), like=convolution_transposed),
-    smooth("convolution_weights", R(2, 3, 5), R(2, 4, 4), **small, kernel=(2,), keeps="x y", like=convolution_weights),
-    smooth("convolution_weights", R(2, 4, 5, 5), R(2, 6, 3, 3), **wide, groups=2, kernel=(2, 2), like=convolution_weights),
+    smooth("convolution_transposed", R(2, 4, 4), R(4, 3, 2), **small, space=(5,), keeps="y w",
+           like=convolution_transposed),
+    smooth("convolution_transposed", R(2, 6, 3, 3), R(6, 2, 2, 2), **wide, groups=2, space=(5, 5),
+           like=convolution_transposed),
+    smooth("convolution_weights", R(2, 3, 5), R(2, 4, 4), **small, kernel=(2,), keeps="x y",
+           like=convolution_weights),
+    smooth("convolution_weights", R(2, 4, 5, 5), R(2, 6, 3, 3), **wide, groups=2, kernel=(2, 2),
+           like=convolution_weights),
     smooth("patches", R(2, 3, 5), kernel=(2,), **small, keeps="", like=patches),
     smooth("patches", R(2, 3, 5, 5), kernel=(2, 2), **wide, like=patches),
     smooth("patches_added", R(2, 3, 2, 4), **small, space=(5,), keeps="", like=patches_added),
@@ -778,14 +820,15 @@ MAKING = [
 ]
 # fmt: on
 
-CASES = [*ELEMENTWISE, *LOGIC, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *DECOMPOSITIONS, *CONVOLUTIONS, *MAKING]
+CASES = [*ELEMENTWISE, *LOGIC, *REDUCTIONS, *SHAPES, *INDEXING, *PRODUCTS, *DECOMPOSITIONS]
+CASES += [*CONVOLUTIONS, *MAKING]
 
 
 # particular points ---------------------------------------------------------------------------------------
 
 
 class At(NamedTuple):
-    """A function at a point where derivatives go wrong: its value and the gradient of the sum of its result."""
+    """A function at a point where derivatives go wrong: its value, and the gradient of its sum."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -802,10 +845,14 @@ class At(NamedTuple):
 
 
 def at(
-    name: str, *arguments: Any, value: Any = None, gives: tuple[Any, ...], second: tuple[Any, ...] | None = None,
+    name: str,
+    *arguments: Any,
+    value: Any = None,
+    gives: tuple[Any, ...],
+    second: tuple[Any, ...] | None = None,
     **parameters: Any,
-) -> At:  # fmt: skip
-    """`gives` has the gradient by each argument, None where it is fixed; `second` the row sums of the Hessian."""
+) -> At:
+    """`gives` has the gradient by each argument, None where it is fixed; `second`, sums of the Hessian."""
     return At(name, arguments, value, gives, second, parameters)
 
 
@@ -816,7 +863,8 @@ rank_one = [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 6.0, 9.0]]
 POINTS = [
     # No overflow, no underflow to NaN.
     at("sigmoid", [-1e3, 0.0, 1e3], value=[0, 0.5, 1], gives=([0, 0.25, 0],), second=([0, 0, 0],)),
-    at("softplus", [-1e3, 0.0, 1e3], value=[0, math.log(2), 1e3], gives=([0, 0.5, 1],), second=([0, 0.25, 0],)),
+    at("softplus", [-1e3, 0.0, 1e3], value=[0, math.log(2), 1e3], gives=([0, 0.5, 1],),
+       second=([0, 0.25, 0],)),
     at("tanh", [-1e3, 0.0, 1e3], value=[-1, 0, 1], gives=([0, 1, 0],), second=([0, 0, 0],)),
     at("erf", [-1e3, 0.0, 1e3], value=[-1, 0, 1], gives=([0, 2 / math.sqrt(math.pi), 0],)),
     at("logaddexp", [1e3, -1e3], [-1e3, -1e3], value=[1e3, -1e3 + math.log(2)], gives=([1, 0.5], [0, 0.5])),
@@ -839,10 +887,11 @@ POINTS = [
     # Norms and deviations where they have a kink: 0 is among the subgradients.
     at("abs", [0.0, -0.0, 2.0], value=[0, 0, 2], gives=([0, 0, 1],), second=([0, 0, 0],)),
     at("hypot", 0.0, 0.0, value=0, gives=(0, 0)),
+    at("atan2", [0.0, 0.0, 1.0], [0.0, -1.0, 0.0], value=[0, math.pi, math.pi / 2], gives=([0, -1, 0], [0, 0, -1])),
     at("norm", [0.0, 0.0], value=0, gives=([0, 0],)),
     at("norm", [[0.0, 0.0], [3.0, 4.0]], axis=1, value=[0, 5], gives=([[0, 0], [0.6, 0.8]],)),
     at("norm", [[0.0, 0.0]], value=0, gives=([[0, 0]],), ord="fro"),
-    *[at("vector_norm", [0.0, 0.0], value=0, gives=([0, 0],), ord=ord) for ord in (1, 2, 3, 1.5)],
+    *[at("vector_norm", [0.0, 0.0], value=0, gives=([0, 0],), ord=p) for p in (1, 2, 3, 1.5)],
     at("vector_norm", [0.0, 4.0], value=4, gives=([0, 1],), ord=3),
     at("std", [2.0, 2.0, 2.0], value=0, gives=([0, 0, 0],)),
     at("std", [[2.0, 2.0], [0.0, 2.0]], axis=1, value=[0, 1], gives=([[0, 0], [-0.5, 0.5]],)),
@@ -878,7 +927,8 @@ POINTS = [
     at("minimum", [nan, 1.0], [1.0, nan], value=[nan, nan], gives=([0, 0], [0, 0])),
     at("max", [nan, 1.0], value=nan, gives=([0, 0],)),
     # Ends and corners: the derivative inside (PyTorch's convention), except relu, where it is 0.
-    at("clip", [-1.0, -0.5, 0.0, 0.5, 1.0], -0.5, 0.5, value=[-0.5, -0.5, 0, 0.5, 0.5], gives=([0, 1, 1, 1, 0], None, None)),
+    at("clip", [-1.0, -0.5, 0.0, 0.5, 1.0], -0.5, 0.5, value=[-0.5, -0.5, 0, 0.5, 0.5],
+       gives=([0, 1, 1, 1, 0], None, None)),
     at("clip", [-1.0, -0.5, 0.0, 0.5, 1.0], [-0.5], [0.5], gives=([0, 1, 1, 1, 0], [1], [1])),
     at("clip", [nan, 2.0], 0.0, 1.0, value=[nan, 1], gives=([0, 0], None, None)),
     at("relu", [0.0, -1.0, 1.0], value=[0, 0, 1], gives=([0, 0, 1],)),
@@ -892,6 +942,7 @@ POINTS = [
     at("fmod", [-1.0], [0.1], value=[math.fmod(-1.0, 0.1)], gives=([1], [9])),
     # Formulas that cancel near zero.
     at("sinc", [0.0, 1e-9], value=[1, 1], gives=([0, -pi2 * 1e-9 / 3],), second=([-pi2 / 3, -pi2 / 3],)),
+    at("sinc", [1e200], gives=([0],)),
     at("sinc", [1e-3], gives=([-pi2 * 1e-3 / 3 + pi2**2 * 1e-9 / 30 - pi2**3 * 1e-15 / 840],)),
     # Matrices without an inverse.
     at("det", singular, value=0, gives=([[4, -2], [-2, 1]],)),
@@ -905,8 +956,10 @@ POINTS = [
     at("getitem", [1.0, 2.0, 3.0], gives=([2, 0, 1],), key=[0, 0, 2]),
     at("take", [1.0, 2.0, 3.0], [0, 0, 2], gives=([2, 0, 1], None)),
     at("repeat", [1.0, 2.0], [3, 0], value=[1, 1, 1], gives=([3, 0], None)),
-    at("index_update", [1.0, 2.0, 3.0], [5.0, 6.0, 7.0], value=[5, 2, 7], gives=([0, 1, 0], [1, 0, 1]), key=[0, 2, 2]),
-    at("index_add", [1.0, 2.0, 3.0], [5.0, 6.0, 7.0], value=[6, 2, 16], gives=([1, 1, 1], [1, 1, 1]), key=[0, 2, 2]),
+    at("index_update", [1.0, 2.0, 3.0], [5.0, 6.0, 7.0], value=[5, 2, 7], gives=([0, 1, 0], [1, 0, 1]),
+       key=[0, 2, 2]),
+    at("index_add", [1.0, 2.0, 3.0], [5.0, 6.0, 7.0], value=[6, 2, 16], gives=([1, 1, 1], [1, 1, 1]),
+       key=[0, 2, 2]),
     # The cotangent of zero that a selection gives to the other branch stays zero.
     at("where", [True, False], [inf, 1.0], [1.0, nan], value=[inf, nan], gives=(None, [1, 0], [0, 1])),
 ]

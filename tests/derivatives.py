@@ -42,7 +42,9 @@ def derivatives_of(function: Callable[..., Any], arrays: list[Any]) -> Derivativ
         return sum((ops.sum(r * weights_for(r.shape)) for r in floats(function(*values))), 0.0)
 
     def along(*values: Any) -> Any:
-        return sum(ops.sum(g * weights_for(g.shape)) for g in without_warning(cr.grad(total, argnums), *values))
+        return sum(
+            ops.sum(g * weights_for(g.shape)) for g in without_warning(cr.grad(total, argnums), *values)
+        )
 
     values = [np.asarray(data_of(r)) for r in floats(function(*map(cr.Tensor, arrays)))]
     first, second = (without_warning(cr.grad(f, argnums), *arrays) for f in (total, along))

@@ -1,4 +1,4 @@
-"""Tensors may hold the arrays of any library that follows the Array API: here, of one that has nothing else."""
+"""Tensors may hold the arrays of any library of the Array API: here, of one that has nothing else."""
 
 from __future__ import annotations
 
@@ -42,20 +42,29 @@ def test_a_strict_array_gives_what_an_array_of_numpy_gives(case: Case) -> None:
 
 
 def test_the_differentiable_functions_of_the_standard_are_all_there() -> None:
-    assert {c.name for c in ROWS} >= {n for n in IN_THE_STANDARD if hasattr(strict, n) or hasattr(strict.linalg, n)}
-    assert IN_THE_STANDARD <= FUNCTIONS.keys()
+    assert {c.name for c in ROWS} >= {
+        n for n in IN_THE_STANDARD if hasattr(strict, n) or hasattr(strict.linalg, n)
+    }
+    assert FUNCTIONS.keys() >= IN_THE_STANDARD
 
 
 # fmt: off
 IN_THE_STANDARD = {
-    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "broadcast_arrays", "broadcast_to",
-    "cholesky", "clip", "concat", "copysign", "cos", "cosh", "cross", "cumulative_prod", "cumulative_sum", "det",
-    "diagonal", "divide", "eigh", "exp", "expand_dims", "expm1", "flip", "hypot", "inv", "log", "log10", "log1p",
-    "log2", "logaddexp", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "max", "maximum", "mean",
-    "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative", "outer", "permute_dims", "pinv", "positive",
-    "pow", "prod", "qr", "reciprocal", "remainder", "repeat", "reshape", "roll", "sin", "sinh", "slogdet", "solve",
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "broadcast_arrays",
+        "broadcast_to",
+    "cholesky", "clip", "concat", "copysign", "cos", "cosh", "cross", "cumulative_prod", "cumulative_sum",
+        "det",
+    "diagonal", "divide", "eigh", "exp", "expand_dims", "expm1", "flip", "hypot", "inv", "log", "log10",
+        "log1p",
+    "log2", "logaddexp", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "max", "maximum",
+        "mean",
+    "meshgrid", "min", "minimum", "moveaxis", "multiply", "negative", "outer", "permute_dims", "pinv",
+        "positive",
+    "pow", "prod", "qr", "reciprocal", "remainder", "repeat", "reshape", "roll", "sin", "sinh", "slogdet",
+        "solve",
     "sort", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "svd", "svdvals", "take",
-    "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "tril", "triu", "unstack", "var", "vecdot",
+    "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "tril", "triu", "unstack", "var",
+        "vecdot",
     "vector_norm", "where",
 }
 # fmt: on

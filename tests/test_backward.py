@@ -60,7 +60,9 @@ def test_a_second_sweep_through_a_freed_graph_names_operation_and_line() -> None
     x = leaf(1.0)
     y = (x * x).sum()
     y.backward()
-    with pytest.raises(errors.FreedGraphError, match=r"(?s)multiply.*test_backward\.py, line \d+: y = \(x \* x\)"):
+    with pytest.raises(
+        errors.FreedGraphError, match=r"(?s)multiply.*test_backward\.py, line \d+: y = \(x \* x\)"
+    ):
         y.backward()
 
 
@@ -111,8 +113,13 @@ def test_a_hook_works_on_a_recorded_sweep() -> None:
 
 def test_anomaly_in_the_forward_pass_names_operation_operands_and_line() -> None:
     x = leaf(1.0, 0.0)
-    with np.errstate(divide="ignore"), cr.detect_anomaly(), pytest.raises(
-        errors.AnomalyError, match=r"(?s)log\(x\) gave -inf at \[1\].*float64 of shape \(2,\).*test_backward"
+    with (
+        np.errstate(divide="ignore"),
+        cr.detect_anomaly(),
+        pytest.raises(
+            errors.AnomalyError,
+            match=r"(?s)log\(x\) gave -inf at \[1\].*float64 of shape \(2,\).*test_backward",
+        ),
     ):
         cr.ops.log(x)
 
@@ -121,7 +128,9 @@ def test_anomaly_in_the_sweep_names_the_cotangent() -> None:
     x = leaf(0.0)
     with np.errstate(divide="ignore"), cr.detect_anomaly():
         y = cr.ops.sqrt(x)
-        with pytest.raises(errors.AnomalyError, match=r"(?s)cotangent of 'x' in sqrt\(x\) is inf at \[0\].*y = cr"):
+        with pytest.raises(
+            errors.AnomalyError, match=r"(?s)cotangent of 'x' in sqrt\(x\) is inf at \[0\].*y = cr"
+        ):
             y.sum().backward()
 
 
@@ -198,7 +207,9 @@ def test_a_rule_with_a_wrong_shape_is_refused() -> None:
 
 
 def test_a_rule_that_forgets_to_sum_is_refused_too() -> None:
-    wrong = cr.primitive("scaled_rows(x, y)", forward=lambda x, y: x * y, x=lambda g, y: g * y, y=lambda g, x: g * x)
+    wrong = cr.primitive(
+        "scaled_rows(x, y)", forward=lambda x, y: x * y, x=lambda g, y: g * y, y=lambda g, x: g * x
+    )
     x, y = cr.Tensor(np.ones((2, 3)), requires_grad=True), cr.Tensor(np.ones(3), requires_grad=True)
     with pytest.raises(errors.RuleError, match=r"shape \(2, 3\) for an input of shape \(3,\)"):
         wrong(x, y).sum().backward()

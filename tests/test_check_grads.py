@@ -13,6 +13,7 @@ from cases import CASES, PRIMITIVES, Case
 import chainrule as cr
 from chainrule import ops
 from chainrule.errors import GradientMismatch, InputError, RuleError
+from chainrule.functions.arrays import data_of
 from chainrule.primitives import Primitive, names_of
 
 rng = np.random.default_rng(0)
@@ -20,76 +21,65 @@ X, Y, W = rng.normal(size=(3, 4)), rng.uniform(0.5, 2.0, (3, 4)), rng.normal(siz
 
 # planted mistakes ----------------------------------------------------------------------------------------
 
+WRONG: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int]] = {}
+"""What is wrong: the primitive, its arguments, the order at which it shows."""
+
+
+def wrong(what: str, signature: str, *arguments: Any, order: int = 1, **rules: Any) -> None:
+    WRONG[what] = cr.primitive(signature, **rules), arguments, order
+
+
+def without(g: Any, key: Any, xp: Any, value: float = 0.0) -> Any:
+    """The cotangent with another value at some elements."""
+    return xp.index_update(g, value, key=key)
+
+
 # fmt: off
-WRONG: dict[str, tuple[Callable[..., Any], tuple[Any, ...], int]] = {
-    # what is wrong: the primitive, its arguments, the order at which it shows
-    "sign":
-        (cr.primitive("sin(x)", x=lambda g, x, xp: -g * xp.cos(x)), (X,), 1),
-    "sign of one input":
-        (cr.primitive("subtract(x, y)", broadcasts=True, x=lambda g: g, y=lambda g: g), (X, Y), 1),
-    "times 1.001":
-        (cr.primitive("sin(x)", x=lambda g, x, xp: 1.001 * g * xp.cos(x)), (X,), 1),
-    "times 1.001 of the smallest element":
-        (cr.primitive("square(x)", x=lambda g, x: 2 * g * x * (1 + 0.001 * (np.abs(x) < 1))),
-         (np.array([3.0, 0.2, -5.0]),), 1),
-    "half":
-        (cr.primitive("square(x)", x=lambda g, x: g * x), (X,), 1),
-    "the derivative is dropped":
-        (cr.primitive("tanh(x)", x=lambda g: g), (X,), 1),
-    "of the input instead of the output":
-        (cr.primitive("tanh(x)", x=lambda g, x: g * (1 - x * x)), (X,), 1),
-    "zero":
-        (cr.primitive("exp(x)", x=lambda g, xp: xp.zeros_like(g)), (X,), 1),
-    "not zero":
-        (cr.primitive("floor(x)", x=lambda g: g), (X,), 1),
-    "swapped arguments":
-        (cr.primitive("divide(x, y)", broadcasts=True, x=lambda g, x: g / x, y=lambda g, x, y: -g * y / (x * x)), (Y, Y.T.reshape(3, 4)), 1),
-    "swapped factors":
-        (cr.primitive("multiply(x, y)", broadcasts=True, x=lambda g, x: g * x, y=lambda g, y: g * y), (X, Y), 1),
-    "a transposed factor":
-        (cr.primitive("matmul(x, y)", x=lambda g, y: g @ y, y=lambda g, x: x.mT @ g), (X[:, :3], Y[:, :3]), 1),
-    "a forgotten axis":
-        (cr.primitive("sum(x, *, axis=0)", x=lambda g, x_shape, xp: xp.broadcast_to(xp.reshape(g, (-1, 1)), x_shape)),
-         (X[:, :3],), 1),
-    "the mean of another axis":
-        (cr.primitive("mean(x, *, axis=0)", x=lambda g, x_shape, xp: xp.broadcast_to(g / x_shape[1], x_shape)), (X,), 1),
-    "a missing count":
-        (cr.primitive("mean(x, *, axis=0)", x=lambda g, x_shape, xp: xp.broadcast_to(g, x_shape)), (X,), 1),
-    "summed and spread":
-        (cr.primitive("exp(x)", x=lambda g, out, xp: xp.sum(g * out, axis=0, keepdims=True) + 0 * out), (X,), 1),
-    "one row only":
-        (cr.primitive("sin(x)", x=lambda g, x, xp: xp.index_update(g * xp.cos(x), 0.0, key=1)), (X,), 1),
-    "one element among many":
-        (cr.primitive("sin(x)", x=lambda g, x, xp: xp.index_update(g * xp.cos(x), 0.0, key=777)), (rng.normal(size=1000),), 1),
-    "wrong only at order 2":
-        (cr.primitive("exp(x)", x=lambda g, out: g * np.asarray(getattr(out, "data", out))), (X,), 2),
-    "wrong only at order 2, by 1.001":
-        (cr.primitive("square(x)", x=lambda g, x: g * twice(x)), (X,), 2),
-    "wrong only at order 3":
-        (cr.primitive("exp(x)", x=lambda g, out: g * exp_wrong_at_order_2(out)), (X,), 3),
-    "NaN":
-        (cr.primitive("sqrt(x)", x=lambda g, out: g * np.nan * out), (Y,), 1),
-    "NaN in one element":
-        (cr.primitive("sin(x)", x=lambda g, x, xp: xp.index_update(g * xp.cos(x), np.nan, key=(1, 2))), (X,), 1),
-    "infinite":
-        (cr.primitive("sqrt(x)", x=lambda g, out: g * np.inf * out), (Y,), 1),
-    "small beside others":
-        (cr.primitive("multiply(x, y)", broadcasts=True, x=lambda g, y: g * y, y=lambda g, x: g * x * (1 + (np.abs(x) < 1))),
-         (np.array([1e3, 0.5, 2e3]), np.array([1.0, 2.0, 3.0])), 1),
-}
+wrong("sign", "sin(x)", X, x=lambda g, x, xp: -g * xp.cos(x))
+wrong("sign of one input", "subtract(x, y)", X, Y, x=lambda g: g, y=lambda g: g)
+wrong("times 1.001", "sin(x)", X, x=lambda g, x, xp: 1.001 * g * xp.cos(x))
+wrong("times 1.001 of the smallest element", "square(x)", np.array([3.0, 0.2, -5.0]),
+      x=lambda g, x: 2 * g * x * (1 + 0.001 * (np.abs(x) < 1)))
+wrong("half", "square(x)", X, x=lambda g, x: g * x)
+wrong("the derivative is dropped", "tanh(x)", X, x=lambda g: g)
+wrong("of the input instead of the output", "tanh(x)", X, x=lambda g, x: g * (1 - x * x))
+wrong("zero", "exp(x)", X, x=lambda g, xp: xp.zeros_like(g))
+wrong("not zero", "floor(x)", X, x=lambda g: g)
+wrong("swapped arguments", "divide(x, y)", Y, 1 + Y, x=lambda g, x: g / x, y=lambda g, x, y: -g * y / (x * x))
+wrong("swapped factors", "multiply(x, y)", X, Y, x=lambda g, x: g * x, y=lambda g, y: g * y)
+wrong("a transposed factor", "matmul(x, y)", X[:, :3], Y[:, :3],
+      x=lambda g, y: g @ y, y=lambda g, x: x.mT @ g)
+wrong("a forgotten axis", "sum(x, *, axis=0)", X[:, :3],
+      x=lambda g, x_shape, xp: xp.broadcast_to(xp.reshape(g, (-1, 1)), x_shape))
+wrong("the count of another axis", "mean(x, *, axis=0)", X,
+      x=lambda g, x_shape, xp: xp.broadcast_to(g / x_shape[1], x_shape))
+wrong("a missing count", "mean(x, *, axis=0)", X, x=lambda g, x_shape, xp: xp.broadcast_to(g, x_shape))
+wrong("summed and spread", "exp(x)", X,
+      x=lambda g, out, xp: xp.sum(g * out, axis=0, keepdims=True) + 0 * out)
+wrong("one row", "sin(x)", X, x=lambda g, x, xp: without(g * xp.cos(x), 1, xp))
+wrong("one element among many", "sin(x)", rng.normal(size=1000),
+      x=lambda g, x, xp: without(g * xp.cos(x), 777, xp))
+wrong("wrong only at order 2", "exp(x)", X, order=2, x=lambda g, out: g * data_of(out))
+wrong("wrong only at order 2, by 1.001", "square(x)", X, order=2, x=lambda g, x: g * twice(x))
+wrong("wrong only at order 3", "exp(x)", X, order=3, x=lambda g, out: g * same(out))
+wrong("NaN", "sqrt(x)", Y, x=lambda g, out: g * np.nan * out)
+wrong("NaN in one element", "sin(x)", X, x=lambda g, x, xp: without(g * xp.cos(x), (1, 2), xp, np.nan))
+wrong("infinite", "sqrt(x)", Y, x=lambda g, out: g * np.inf * out)
+wrong("small beside others", "multiply(x, y)", np.array([1e3, 0.5, 2e3]), np.array([1.0, 2.0, 3.0]),
+      x=lambda g, y: g * y, y=lambda g, x: g * x * (1 + (np.abs(x) < 1)))
 # fmt: on
 
 twice = cr.primitive("twice(x)", forward=lambda x: 2 * x, x=lambda g: 2.002 * g)
-exp_wrong_at_order_2 = cr.primitive("same(x)", forward=lambda x: x * 1.0, x=lambda g, x: g * same_but_flat(x))
-same_but_flat = cr.primitive("one(x)", forward=lambda x: x * 0.0 + 1.0, x=lambda g: 0.5 * g)
+same = cr.primitive("same(x)", forward=lambda x: x * 1.0, x=lambda g, x: g * one(x))
+one = cr.primitive("one(x)", forward=lambda x: x * 0.0 + 1.0, x=lambda g: 0.5 * g)
 
 
-@pytest.mark.parametrize(("wrong", "arguments", "order"), WRONG.values(), ids=WRONG)
-def test_a_wrong_rule_is_rejected(wrong: Any, arguments: tuple[Any, ...], order: int) -> None:
+@pytest.mark.parametrize(("function", "arguments", "order"), WRONG.values(), ids=WRONG)
+def test_a_wrong_rule_is_rejected(function: Any, arguments: tuple[Any, ...], order: int) -> None:
     if order > 1:
-        assert cr.check_grads(wrong, arguments, order=order - 1).error < 1e-5
+        assert cr.check_grads(function, arguments, order=order - 1).error < 1e-5
     with pytest.raises(GradientMismatch, match=f"the derivative of order {order} by argument"):
-        cr.check_grads(wrong, arguments, order=order)
+        cr.check_grads(function, arguments, order=order)
 
 
 def test_a_cotangent_of_another_shape_is_rejected_by_the_engine() -> None:
@@ -103,7 +93,10 @@ def planted() -> list[tuple[str, Case, str]]:
     declared = [c for c in CASES if c.keeps is not None and c.call is None and c.kind in ("smooth", "rough")]
     flat = {("heaviside", "x"), ("heaviside", "y"), ("copysign", "y"), ("astype", "x")}
     return [
-        (f"{c.name} by {i}", c, i) for c in declared for i in PRIMITIVES[c.name].rules if (c.name, i) not in flat
+        (f"{c.name} by {i}", c, i)
+        for c in declared
+        for i in PRIMITIVES[c.name].rules
+        if (c.name, i) not in flat
     ]
 
 
@@ -112,12 +105,12 @@ def planted() -> list[tuple[str, Case, str]]:
 def test_a_factor_in_any_rule_is_found(case: Case, which: str, factor: float) -> None:
     right = PRIMITIVES[case.name]
     rule = with_factor(right.rules[which], factor)
-    wrong = Primitive(
+    mistaken = Primitive(
         right.text, {**right.rules, which: rule}, right.forward, elementwise=right.elementwise,
         broadcasts=right.broadcasts, view=right.view, selects=right.selects, outputs=right.outputs,
     )  # fmt: skip
     with pytest.raises(GradientMismatch, match="is wrong"):
-        cr.check_grads(lambda *x: wrong(*case.filled(x), **case.parameters), tuple(case.drawn()))
+        cr.check_grads(lambda *x: mistaken(*case.filled(x), **case.parameters), tuple(case.drawn()))
 
 
 def with_factor(rule: Any, factor: float) -> Any:
@@ -136,10 +129,10 @@ def message_of(function: Any, *arguments: Any, order: int = 1) -> str:
 
 
 def test_the_message_names_argument_position_both_values_and_step() -> None:
-    wrong = cr.primitive(
-        "scaled(x)", forward=lambda x: 3.0 * x, x=lambda g, xp: xp.index_update(3.0 * g, 0.0, key=(1, 2))
+    mistaken = cr.primitive(
+        "scaled(x)", forward=lambda x: 3.0 * x, x=lambda g, xp: without(3.0 * g, (1, 2), xp)
     )
-    text = message_of(lambda a, p: ops.sum(wrong(p["w"])) + ops.sum(a), X, {"w": X, "b": Y})
+    text = message_of(lambda a, p: ops.sum(mistaken(p["w"])) + ops.sum(a), X, {"w": X, "b": Y})
     assert "of order 1 by argument 1['w'] of shape (3, 4)" in text
     found = re.search(r"worst at \[1, 2\]: computed (\S+), central differences (\S+) with step (\S+)", text)
     assert found is not None
@@ -150,13 +143,15 @@ def test_the_message_names_argument_position_both_values_and_step() -> None:
 
 
 def test_the_message_names_the_order() -> None:
-    wrong, arguments, _ = WRONG["wrong only at order 2"]
-    assert message_of(wrong, *arguments, order=2).startswith("the derivative of order 2 by argument 0 of shape")
+    function, arguments, _ = WRONG["wrong only at order 2"]
+    assert message_of(function, *arguments, order=2).startswith(
+        "the derivative of order 2 by argument 0 of shape"
+    )
 
 
 def test_the_message_finds_one_element_among_thousands() -> None:
-    wrong = cr.primitive("sin(x)", x=lambda g, x, xp: xp.index_update(g * xp.cos(x), 0.0, key=2345))
-    assert "worst at [2345]" in message_of(wrong, rng.normal(size=5000))
+    mistaken = cr.primitive("sin(x)", x=lambda g, x, xp: without(g * xp.cos(x), 2345, xp))
+    assert "worst at [2345]" in message_of(mistaken, rng.normal(size=5000))
 
 
 def test_the_message_suspects_a_kink() -> None:
@@ -216,7 +211,9 @@ def test_a_correct_function_is_left_alone(function: Any, arguments: tuple[Any, .
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
-@pytest.mark.parametrize("name", ["sin", "exp", "tanh", "log", "sqrt", "reciprocal", "square", "softmax", "norm", "std"])
+@pytest.mark.parametrize(
+    "name", ["sin", "exp", "tanh", "log", "sqrt", "reciprocal", "square", "softmax", "norm", "std"]
+)
 def test_a_correct_function_of_any_scale_is_left_alone(name: str, scale: float) -> None:
     function = getattr(ops, name)
     x = np.array([1.0, 2.0, 1.5])
@@ -226,9 +223,9 @@ def test_a_correct_function_of_any_scale_is_left_alone(name: str, scale: float) 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
 def test_a_wrong_rule_of_any_scale_is_rejected(scale: float) -> None:
-    wrong = WRONG["times 1.001"][0]
+    mistaken = WRONG["times 1.001"][0]
     x = np.array([1.0, 2.0, 1.3])
-    for function, at in ((lambda x: scale * wrong(x), x), (lambda x: wrong(x / scale), scale * x)):
+    for function, at in ((lambda x: scale * mistaken(x), x), (lambda x: mistaken(x / scale), scale * x)):
         with pytest.raises(GradientMismatch):
             cr.check_grads(function, (at,))
 
@@ -243,8 +240,8 @@ def test_it_returns_the_worst_error_and_counts() -> None:
 
 
 def test_the_tolerance_is_the_users() -> None:
-    wrong, arguments, _ = WRONG["times 1.001"]
-    assert 5e-4 < cr.check_grads(wrong, arguments, tolerance=1e-2).error < 2e-3
+    function, arguments, _ = WRONG["times 1.001"]
+    assert 5e-4 < cr.check_grads(function, arguments, tolerance=1e-2).error < 2e-3
 
 
 def test_the_same_seed_gives_the_same_error() -> None:

@@ -146,7 +146,9 @@ def test_a_residual_changed_since_is_refused_by_name_and_line(modify: Callable[.
     y = x * 2
     z = y * y
     modify(y)
-    with pytest.raises(errors.ModifiedError, match=r"(?s)multiply\(x, y\).*line \d+: z = y \* y.*changed at .*line"):
+    with pytest.raises(
+        errors.ModifiedError, match=r"(?s)multiply\(x, y\).*line \d+: z = y \* y.*changed at .*line"
+    ):
         z.sum().backward()
 
 

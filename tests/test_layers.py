@@ -42,6 +42,10 @@ LAYERS = (
     "optim",
     "data",
     "train",
+    # other libraries' spellings, and programs that are written in them
+    "torch",
+    "tensorflow",
+    "programs",
     # what users see: `import chainrule`, and the command line that is written with it
     "__init__",
     "cli",

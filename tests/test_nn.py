@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule import nn
-from chainrule.errors import InputError, OptionError, ShapeError
-from chainrule.errors import StateError
+from chainrule.errors import InputError, OptionError, ShapeError, StateError
 from chainrule.tensor import Tensor
 from chainrule.train import check_parameters
 

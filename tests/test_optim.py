@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule import optim
-from chainrule.errors import InputError, OptionError
-from chainrule.errors import OptimizerStateError
+from chainrule.errors import InputError, OptimizerStateError, OptionError
 from chainrule.tensor import Tensor
 
 START = np.array([1.0, -2.0, 3.0])

@@ -16,7 +16,11 @@ from chainrule import errors
         ("sin(x)", {"z": lambda g: g}, "rule for 'z', which is no input"),
         ("sin(x", {"x": lambda g: g}, "expected a signature like"),
         ("sin", {}, "expected a signature like"),
-        ("no_such_function(x)", {"x": lambda g: g}, "NumPy has no function 'no_such_function'; give one as forward="),
+        (
+            "no_such_function(x)",
+            {"x": lambda g: g},
+            "NumPy has no function 'no_such_function'; give one as forward=",
+        ),
         ("add(x, y)", {"x": lambda y_bar: y_bar, "y": lambda x_bar: x_bar}, "wait for each other"),
         ("add(x, y)", {"x": lambda x_bar: x_bar}, "asks for 'x_bar'"),
     ],
@@ -49,7 +53,12 @@ def test_a_custom_operation_may_have_variadic_inputs() -> None:
         "total(*arrays, weight=1.0)", forward=lambda *arrays, weight: weight * sum(arrays),
         arrays=lambda g, index, weight: g * weight,
     )  # fmt: skip
-    assert cr.check_grads(lambda a, b, c: total(a, b, c, weight=2.0) ** 2, (np.ones(2), np.ones(2), np.ones(2))).arrays == 3
+    assert (
+        cr.check_grads(
+            lambda a, b, c: total(a, b, c, weight=2.0) ** 2, (np.ones(2), np.ones(2), np.ones(2))
+        ).arrays
+        == 3
+    )
 
 
 def test_rules_of_inputs_without_gradients_are_not_called() -> None:

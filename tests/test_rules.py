@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,7 +20,12 @@ from chainrule.trees import leaves
 DIFFERENTIABLE = [c for c in CASES if c.differentiable and c.draws]
 ELEMENTWISE = [c for c in DIFFERENTIABLE if c.name in PRIMITIVES and PRIMITIVES[c.name].elementwise]
 KEEPING = {c.name: c for c in CASES if c.keeps is not None}
-BROADCAST: list[tuple[Shape, ...]] = [((3, 1), (4,), (1,)), ((), (2, 3), (3,)), ((2, 1, 3), (4, 1), ()), ((1,), (3,), (3,))]
+BROADCAST: list[tuple[Shape, ...]] = [
+    ((3, 1), (4,), (1,)),
+    ((), (2, 3), (3,)),
+    ((2, 1, 3), (4, 1), ()),
+    ((1,), (3,), (3,)),
+]
 
 
 def rows(cases: list[Case]) -> pytest.MarkDecorator:
@@ -101,7 +105,9 @@ def test_a_tensor_gives_a_tensor(case: Case) -> None:
 @rows([c for c in CASES if not c.differentiable])
 def test_what_has_no_derivative_needs_no_gradient(case: Case) -> None:
     result = case(*tensors(case.drawn()))
-    assert not any(r.requires_grad for _, r in leaves(result) if isinstance(r, cr.Tensor) and r.dtype.kind == "f")
+    assert not any(
+        r.requires_grad for _, r in leaves(result) if isinstance(r, cr.Tensor) and r.dtype.kind == "f"
+    )
 
 
 # derivatives ---------------------------------------------------------------------------------------------
@@ -175,7 +181,9 @@ def test_the_gradient_of_a_broadcast_input_is_summed(case: Case, shapes: tuple[S
 
 def summed_to(g: Any, shape: Shape) -> Any:
     g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1 != g.shape[i]), keepdims=True).reshape(shape)
+    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1 != g.shape[i]), keepdims=True).reshape(
+        shape
+    )
 
 
 @rows([c for c in ELEMENTWISE if fixed_are_scalars(c)])

@@ -30,7 +30,18 @@ def test_takes_lists_numbers_and_tensors() -> None:
     assert cr.Tensor([1, 2], dtype=np.float32).dtype == np.float32
 
 
-@pytest.mark.parametrize("value", ["text", object(), {"a": 1.0}, None])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        object(),
+        {"a": 1.0},
+        None,
+        np.array(["a"]),
+        np.array([None]),
+        np.array(["2020-01-01"], "M8[D]"),
+    ],
+)
 def test_refuses_what_is_no_array(value: object) -> None:
     with pytest.raises(errors.InputError, match="holds numbers"):
         cr.Tensor(value)
@@ -42,7 +53,8 @@ def test_refuses_ragged_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "advice"), [(np.arange(3), "astype"), (3, "3.0 for 3"), (np.array([1j]), "complex"), (True, "astype")]
+    ("data", "advice"),
+    [(np.arange(3), "astype"), (3, "3.0 for 3"), (np.array([1j]), "complex"), (True, "astype")],
 )
 def test_only_floats_need_gradients(data: object, advice: str) -> None:
     with pytest.raises(errors.InputError, match=advice):
@@ -234,12 +246,22 @@ def test_residuals_are_freed_by_the_sweep() -> None:
 
 
 def test_mixing_shapes_restates_the_call() -> None:
-    with pytest.raises(errors.ShapeError, match=r"multiply\(x: float64 of shape \(2,\), y: float64 of shape \(3,\)\)"):
+    with pytest.raises(
+        errors.ShapeError, match=r"multiply\(x: float64 of shape \(2,\), y: float64 of shape \(3,\)\)"
+    ):
         leaf(1.0, 2.0) * np.ones(3)
     with pytest.raises(errors.ShapeError, match="2 columns.* 3 rows"):
         leaf(1.0, 2.0) @ np.ones((3, 2))
     with pytest.raises(errors.ShapeError, match=r"6 elements\) cannot be reshaped to \(4,\)"):
         cr.Tensor(np.ones((2, 3))).reshape(4)
+    with pytest.raises(errors.InputError, match=r"add\(x: float64 of shape \(1,\), y: <U1 of shape \(1,\)\)"):
+        leaf(1.0) + np.array(["a"])
+    with pytest.raises(errors.InputError, match=r"bitwise_and\(x: float64"):
+        leaf(1.0) & np.array([True])
+    with pytest.raises(np.linalg.LinAlgError, match=r"inv\(x: float64 of shape \(2, 2\)\): Singular"):
+        cr.ops.inv(cr.Tensor(np.ones((2, 2))))
+    with pytest.raises(IndexError, match=r"getitem\(x: float64 of shape \(1,\), key=5\)"):
+        leaf(1.0)[5]
     with pytest.raises(errors.InputError, match="'text' of type builtins.str"):
         leaf(1.0) + "text"
     with pytest.raises(errors.ContractError, match="takes no argument 'dim'; it is sum"):

@@ -96,7 +96,7 @@ class Cotangents(tuple[Any, ...]):
         )
 
 
-def sweep(
+def sweep(  # noqa: C901 - the hot path
     node: Node,
     g: Any,
     sinks: Collection[Node] = (),
@@ -183,7 +183,13 @@ def _seen(watch: Watch, g: Any, deposit: Callable[[Watch, Any], None] | None) ->
 
 
 def _pulled_behind_selection(
-    node: Node, plan: Plan, g: Any, xp: Any, kept: tuple[Any, ...], untaken: dict[int, Any], pending: Container[int]
+    node: Node,
+    plan: Plan,
+    g: Any,
+    xp: Any,
+    kept: tuple[Any, ...],
+    untaken: dict[int, Any],
+    pending: Container[int],
 ) -> tuple[Any, ...]:
     """What the rules give behind a selection, where a branch that was not taken keeps its cotangent of zero.
 
@@ -195,7 +201,9 @@ def _pulled_behind_selection(
         cotangents: tuple[Any, ...] = plan.pull(g, xp, kept)
     if mask is not None and primitive.elementwise:
         xp = namespace_of(g)
-        cotangents = tuple(c if c is None or c is g else xp.where(mask, xp.zeros_like(c), c) for c in cotangents)
+        cotangents = tuple(
+            c if c is None or c is g else xp.where(mask, xp.zeros_like(c), c) for c in cotangents
+        )
     for index, parent in zip(plan.needed, node.parents, strict=True):
         passed = mask if primitive.elementwise else None
         if primitive.selects:
@@ -227,7 +235,9 @@ def _as_far_as(mask: Any, shape: Shape | None) -> Any:
 
 
 def _namespace_of_cotangent(g: Any) -> Any:
-    return namespace_of(*(part for part in g if part is not None)) if type(g) is Cotangents else namespace_of(g)
+    return (
+        namespace_of(*(part for part in g if part is not None)) if type(g) is Cotangents else namespace_of(g)
+    )
 
 
 def _own(cotangent: Any, g: Any, kept: tuple[Any, ...]) -> Any:

@@ -11,7 +11,10 @@ runs on Tensors, which is how a backward pass is itself differentiated.
 Tensor([0.25      , 0.19661193])
 """
 
+# ruff: noqa: I001, RUF022 - the imports are the list of what is offered, laid out to be read
 from __future__ import annotations
+
+# fmt: off
 
 import sys
 from collections.abc import Callable
@@ -20,12 +23,12 @@ from typing import Any
 
 import numpy as np
 from numpy import (
-    bool_ as bool,  # noqa: A004
+    bool_ as bool,
 )
 from numpy import (
     complex64, complex128, e, finfo, float32, float64, iinfo, inf, int8, int16, int32, int64, isdtype, nan,
     newaxis, pi, uint8, uint16, uint32, uint64,
-)  # fmt: skip
+)
 
 from chainrule import namespace
 from chainrule.functions.arrays import as_array as asarray
@@ -35,18 +38,18 @@ from chainrule.functions.index import getitem, index_add, index_update, take, ta
 from chainrule.functions.linalg import (
     cholesky, cross, dot, eigvalsh, einsum, inner, kron, lstsq, matrix_norm, matrix_power, multi_dot, norm, outer,
     qr, svd, svdvals, tensordot, vecdot, vector_norm,
-)  # fmt: skip
+)
 from chainrule.functions.neural import cross_entropy, one_hot
 from chainrule.functions.reduce import cumulative_prod, cumulative_sum, median, nanmean, nansum, quantile
 from chainrule.functions.shape import (
     array_split, broadcast_arrays, concat, diag, diagonal, expand_dims, meshgrid, moveaxis, pad, repeat, rot90,
     split, squeeze, stack, swapaxes, tile, trace, transpose, unstack,
-)  # fmt: skip
+)
 from chainrule.operators import Operators
 from chainrule.primitives import Primitive
 from chainrule.rules.convolution import (
     convolution, convolution_transposed, convolution_weights, patches, patches_added,
-)  # fmt: skip
+)
 from chainrule.rules.elementwise import (
     abs, acos, acosh, add, asin, asinh, atan, atan2, atanh, bitwise_and, bitwise_invert, bitwise_left_shift,
     bitwise_or, bitwise_right_shift, bitwise_xor, cbrt, ceil, copysign, cos, cosh, digamma, divide, equal, erf,
@@ -55,46 +58,51 @@ from chainrule.rules.elementwise import (
     logical_not, logical_or, logical_xor, maximum, minimum, multiply, negative, nextafter, not_equal, polygamma,
     positive, pow, reciprocal, remainder, round, sign, signbit, sin, sinc, sinh, sqrt, square, subtract, tan, tanh,
     trunc, where,
-)  # fmt: skip
+)
 from chainrule.rules.index import argsort, nonzero, scatter_add, searchsorted, sort, view_update
 from chainrule.rules.linalg import (
     cofactors, contraction, det, eigh, inv, matmul, pinv, slogdet, solve,
-)  # fmt: skip
+)
 from chainrule.rules.neural import (
-    affine, cross_entropy_of_logits, handed_on, linear, log_softmax, logit, logsumexp, mean_squared_error, negative_log_likelihood, relu,
-    sigmoid, softmax, softplus, standardized,
-)  # fmt: skip
+    affine, cross_entropy_of_logits, handed_on, linear, log_softmax, logit, logsumexp, mean_squared_error,
+    negative_log_likelihood, relu, sigmoid, softmax, softplus, standardized,
+)
 from chainrule.rules.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from chainrule.rules.shape import broadcast_to, copy, flip, matrix_transpose, permute_dims, reshape, roll, tril, triu
 from chainrule.tensor import Tensor
+# fmt: on
 
+
+# fmt: off
 __all__ = [
-    "abs", "acos", "acosh", "add", "all", "any", "arange", "argmax", "argmin", "argsort", "array_split",
-    "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh", "bitwise_and", "bitwise_invert",
-    "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool", "broadcast_arrays",
-    "broadcast_to", "cbrt", "ceil", "cholesky", "clip", "cofactors", "complex128", "complex64", "concat",
-    "contraction", "copy", "copysign", "cos", "cosh", "count_nonzero", "cross", "cross_entropy",
+    "abs", "acos", "acosh", "add", "affine", "all", "any", "arange", "argmax", "argmin", "argsort",
+    "array_split", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh", "bitwise_and",
+    "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bool",
+    "broadcast_arrays", "broadcast_to", "cbrt", "ceil", "cholesky", "clip", "cofactors", "complex128",
+    "complex64", "concat", "contraction", "convolution", "convolution_transposed", "convolution_weights",
+    "copy", "copysign", "cos", "cosh", "count_nonzero", "cross", "cross_entropy",
     "cross_entropy_of_logits", "cumulative_prod", "cumulative_sum", "data_of", "degrees", "det", "diag",
     "diagonal", "digamma", "divide", "dot", "e", "eigh", "eigvalsh", "einsum", "empty", "empty_like",
     "equal", "erf", "erfinv", "exp", "exp2", "expand_dims", "expm1", "eye", "finfo", "flip", "float32",
     "float64", "floor", "floor_divide", "fmax", "fmin", "fmod", "full", "full_like", "getitem", "greater",
-    "greater_equal", "heaviside", "hypot", "iinfo", "index_add", "index_update", "inf", "inner", "int16",
-    "int32", "int64", "int8", "inv", "isdtype", "isfinite", "isinf", "isnan", "kron", "less",
-    "less_equal", "lgamma", "linear", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
+    "greater_equal", "handed_on", "heaviside", "hypot", "iinfo", "index_add", "index_update", "inf",
+    "inner", "int16", "int32", "int64", "int8", "inv", "isdtype", "isfinite", "isinf", "isnan", "kron",
+    "less", "less_equal", "lgamma", "linear", "linspace", "log", "log10", "log1p", "log2", "log_softmax",
     "logaddexp", "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logit",
     "logsumexp", "lstsq", "matmul", "matrix_norm", "matrix_power", "matrix_transpose", "max", "maximum",
     "mean", "mean_squared_error", "median", "meshgrid", "min", "minimum", "moveaxis", "multi_dot",
     "multiply", "nan", "nan_to_num", "nanmean", "nansum", "negative", "negative_log_likelihood",
     "newaxis", "nextafter", "nonzero", "norm", "not_equal", "one_hot", "ones", "ones_like", "outer",
-    "pad", "permute_dims", "pi", "pinv", "polygamma", "positive", "pow", "prod", "qr", "quantile",
-    "radians", "reciprocal", "relu", "remainder", "repeat", "reshape", "result_type", "roll", "rot90",
-    "round", "scatter_add", "searchsorted", "shape_of", "sigmoid", "sign", "signbit", "sin", "sinc",
-    "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt", "square", "squeeze",
-    "stack", "std", "subtract", "sum", "svd", "svdvals", "swapaxes", "take", "take_along_axis", "tan",
-    "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu", "trunc", "uint16", "uint32",
-    "uint64", "uint8", "unstack", "var", "vecdot", "vector_norm", "view_update", "where", "zeros",
-    "zeros_like",
-]  # fmt: skip
+    "pad", "patches", "patches_added", "permute_dims", "pi", "pinv", "polygamma", "positive", "pow",
+    "prod", "qr", "quantile", "radians", "reciprocal", "relu", "remainder", "repeat", "reshape",
+    "result_type", "roll", "rot90", "round", "scatter_add", "searchsorted", "shape_of", "sigmoid", "sign",
+    "signbit", "sin", "sinc", "sinh", "slogdet", "softmax", "softplus", "solve", "sort", "split", "sqrt",
+    "square", "squeeze", "stack", "standardized", "std", "subtract", "sum", "svd", "svdvals", "swapaxes",
+    "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "tril", "triu",
+    "trunc", "uint16", "uint32", "uint64", "uint8", "unstack", "var", "vecdot", "vector_norm",
+    "view_update", "where", "zeros", "zeros_like",
+]
+# fmt: on
 
 _MADE_OF_PRIMITIVES = {
     f"chainrule.functions.{name}" for name in ("elementwise", "index", "linalg", "neural", "reduce", "shape")

@@ -88,21 +88,23 @@ class Plan:
     def __init__(self, primitive: Primitive, needed: tuple[int, ...]) -> None:
         self.primitive, self.needed = primitive, needed
         calls = list(primitive.calls(needed))
-        names = tuple(dict.fromkeys(n for _, rule_names, _ in calls for n in rule_names if primitive.keeps(n)))
+        names = tuple(
+            dict.fromkeys(n for _, rule_names, _ in calls for n in rule_names if primitive.keeps(n))
+        )
         self.wants_xp = any("xp" in rule_names for _, rule_names, _ in calls)
         self.kinds = tuple(primitive.kind(n) for n in names)
         self.keeps_arrays = any(kind is not None for kind in self.kinds)
         slots = {name: f"kept[{i}]" for i, name in enumerate(names)}
         kept = "".join(primitive.source_of(n) + ", " for n in names)
-        lines = [
-            f"{target} = rule_{name}({', '.join(slots.get(a, str(index) if a == 'index' else a) for a in rule_names)})"
-            for (target, rule_names, (name, index)) in calls
-        ]
+        lines = []
+        for target, rule_names, (name, index) in calls:
+            given = (str(index) if a == "index" else slots.get(a, a) for a in rule_names)
+            lines.append(f"{target} = rule_{name}({', '.join(given)})")
         wanted = "".join(f"{primitive.bar(i)}, " for i in needed)
         self.source = "\n    ".join(["def pull(g, xp, kept):", *lines, f"return ({wanted})"])
         scope: dict[str, Any] = {f"rule_{name}": rule for name, rule in primitive.rules.items()}
         scope["shape_of"] = np.shape
-        exec(f"def keep(out, arrays, parameters):\n    return ({kept})\n{self.source}", scope)  # noqa: S102
+        exec(f"def keep(out, arrays, parameters):\n    return ({kept})\n{self.source}", scope)
         self.keep, self.pull = scope["keep"], scope["pull"]
 
 
@@ -211,11 +213,10 @@ class Primitive:
     # calling -------------------------------------------------------------------------------------------
 
     def __call__(self, *inputs: Any, **given: Any) -> Any:
-        # The usual call: all inputs by position, all parameters known, none missing.
+        """Apply it: to plain arrays; or, by its class, to what stands for an array."""
         parameters = self.parameters | given if given else self.defaults
-        if not (len(inputs) == self.arity or self.variadic) or len(parameters) != len(self.parameters):
-            inputs, parameters = self.bind(inputs, given)
-        elif self.required and not self.required <= given.keys():
+        as_usual = (len(inputs) == self.arity or self.variadic) and len(parameters) == len(self.parameters)
+        if not as_usual or (self.required and not self.required <= given.keys()):
             inputs, parameters = self.bind(inputs, given)
         for x in inputs:
             if isinstance(x, Operators):
@@ -231,7 +232,9 @@ class Primitive:
             inputs, given = inputs[: self.arity], extra | given
             inputs += tuple(given.pop(n) for n in self.inputs[len(inputs) :] if n in given)
         parameters = self.parameters | given
-        missing = [n for n, value in parameters.items() if value is REQUIRED] + list(self.inputs[len(inputs) :])
+        missing = [n for n, value in parameters.items() if value is REQUIRED] + list(
+            self.inputs[len(inputs) :]
+        )
         unknown = given.keys() - self.parameters.keys()
         if unknown or (missing and not self.variadic):
             what = f"takes no argument {sorted(unknown)[0]!r}" if unknown else f"misses {missing[0]!r}"
@@ -268,7 +271,7 @@ class Primitive:
         signature = inputs + ", ".join(f"{n}=defaults[{n!r}]" for n in self.parameters)
         call = inputs + "".join(f"{n}={n}, " for n in self.parameters) + ("xp=xp" if wants_xp else "")
         scope = {"forward": forward, "xp": library, "defaults": self.parameters}
-        exec(f"def {self.name}({signature}): return forward({call})", scope)  # noqa: S102
+        exec(f"def {self.name}({signature}): return forward({call})", scope)
         return cast(Callable[..., Any], scope[self.name])
 
     def _library_function(self, library: Library) -> Callable[..., Any]:
@@ -318,18 +321,22 @@ def restated(
     if isinstance(error, ChainruleError):
         return error
     arrays = list(arrays)
-    names = [f"{primitive.inputs[0]}[{i}]" for i in range(len(arrays))] if primitive.variadic else primitive.inputs
+    names = (
+        [f"{primitive.inputs[0]}[{i}]" for i in range(len(arrays))]
+        if primitive.variadic
+        else primitive.inputs
+    )
     call = ", ".join(
         [f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True)]
         + [f"{n}={described(v)}" for n, v in parameters.items()]
     )
     message = f"{primitive.name}({call}): {_hint(primitive, arrays) or error}"
-    return _restated_as.get(type(error), type(error))(message)
-
-
-_restated_as: dict[type, type[Exception]] = {
-    ValueError: ShapeError, np.exceptions.AxisError: ShapeError, TypeError: InputError,
-}  # fmt: skip
+    kept = next(
+        (kind for kind in (np.linalg.LinAlgError, np.exceptions.AxisError) if isinstance(error, kind)), None
+    )
+    if kept is np.linalg.LinAlgError or (kept is None and isinstance(error, IndexError)):
+        return (kept or IndexError)(message)
+    return (ShapeError if isinstance(error, ValueError) else InputError)(message)
 
 
 def _hint(primitive: Primitive, arrays: list[Any]) -> str | None:
@@ -350,7 +357,12 @@ def _hint(primitive: Primitive, arrays: list[Any]) -> str | None:
 
 
 def primitive(
-    signature: str, /, *, forward: Callable[..., Any] | None = None, broadcasts: bool = False, view: bool = False,
+    signature: str,
+    /,
+    *,
+    forward: Callable[..., Any] | None = None,
+    broadcasts: bool = False,
+    view: bool = False,
     **rules: Rule,
 ) -> Primitive:
     """Declare a differentiable function: its signature, its forward function and one rule per input.

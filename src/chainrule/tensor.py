@@ -11,7 +11,14 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from chainrule.backward import Hook, Node, Watch, first_bad, sweep
-from chainrule.errors import AnomalyError, BackwardError, GradientLostError, InPlaceError, InputError, ShapeError
+from chainrule.errors import (
+    AnomalyError,
+    BackwardError,
+    GradientLostError,
+    InPlaceError,
+    InputError,
+    ShapeError,
+)
 from chainrule.inplace import note_change, version
 from chainrule.lines import here, place, stores_an_element
 from chainrule.modes import ANOMALY, RECORD, mode, switched
@@ -19,7 +26,6 @@ from chainrule.namespace import NUMPY_TYPES, is_array, is_floating, namespace_of
 from chainrule.operators import Operators
 from chainrule.primitives import Plan, Primitive, described, restated
 from chainrule.typing import DType, Shape
-
 
 _new = object.__new__
 
@@ -186,7 +192,9 @@ class Tensor(Operators):
         node = self._node
         if node is None:
             if value is not None:
-                raise BackwardError("grad was set on a Tensor that needs no gradient; set requires_grad first")
+                raise BackwardError(
+                    "grad was set on a Tensor that needs no gradient; set requires_grad first"
+                )
             return
         if value is not None:
             value = value if isinstance(value, Tensor) else self._wrapped(_as_data(value, None))
@@ -228,12 +236,16 @@ class Tensor(Operators):
                 return None
             changed = changed if isinstance(changed, Tensor) else wrap(_as_data(changed, None))
             if changed.shape != g.shape:
-                raise ShapeError(f"a hook turned a gradient of shape {g.shape} into one of shape {changed.shape}")
+                raise ShapeError(
+                    f"a hook turned a gradient of shape {g.shape} into one of shape {changed.shape}"
+                )
             return changed if recorded else changed._data
 
         return wrapped
 
-    def backward(self, g: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
+    def backward(
+        self, g: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
         """Sweep back from here and add to the `.grad` of every leaf that this Tensor was made from.
 
         `g` is the cotangent of this Tensor, of its shape; a scalar needs none. `retain_graph` keeps the
@@ -281,7 +293,9 @@ class Tensor(Operators):
         return tensor
 
     @staticmethod
-    def _apply(primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
+    def _apply(  # noqa: C901 - the hot path
+        primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]
+    ) -> Any:
         """Apply a primitive: run it on the arrays, and record it if an input needs a gradient.
 
         Called by the user's line through one function of this package; the engine's other hot path.
@@ -487,7 +501,9 @@ class Tensor(Operators):
         text = np.array2string(np.asarray(self._data), separator=", ", prefix="Tensor(")
         kind = f", dtype={self.dtype}" if self.dtype not in (np.float64, np.int64, np.bool_) else ""
         node = self._current_node()
-        history = "" if node is None else ", requires_grad=True" if node.plan is None else f", from={node.name}"
+        history = (
+            "" if node is None else ", requires_grad=True" if node.plan is None else f", from={node.name}"
+        )
         return f"Tensor({text}{kind}{history})"
 
     def __format__(self, specification: str) -> str:
@@ -512,9 +528,11 @@ def _as_data(data: Any, dtype: DType) -> Any:
         try:
             data = np.asarray(data)
         except ValueError as error:
-            raise ShapeError(f"a Tensor cannot be made from nested lists of unequal lengths: {error}") from error
-        if data.dtype.kind not in "biufc":
-            raise InputError(f"a Tensor holds numbers, but was given {described(data)}: {str(data)[:60]}")
+            raise ShapeError(
+                f"a Tensor cannot be made from nested lists of unequal lengths: {error}"
+            ) from error
+    if getattr(data.dtype, "kind", "f") not in "biufc":
+        raise InputError(f"a Tensor holds numbers, but was given {described(data)}: {str(data)[:60]}")
     if dtype is not None:
         data = namespace_of(data).astype(data, dtype)
     return data
@@ -579,14 +597,19 @@ def _residuals_of(kind: type[Tensor]) -> Callable[[Node], tuple[Any, ...]]:
 
     def residuals(node: Node) -> tuple[Any, ...]:
         plan = node.plan
-        assert plan is not None and node.kept is not None
+        assert plan is not None
+        assert node.kept is not None
         sources = dict(zip(plan.needed, node.parents, strict=True))
-        return tuple(_with_history(kind, v, k, node, sources) for v, k in zip(node.kept, plan.kinds, strict=True))
+        return tuple(
+            _with_history(kind, v, k, node, sources) for v, k in zip(node.kept, plan.kinds, strict=True)
+        )
 
     return residuals
 
 
-def _with_history(kind: type[Tensor], value: Any, which: int | None, node: Node, sources: dict[int, Node]) -> Any:
+def _with_history(
+    kind: type[Tensor], value: Any, which: int | None, node: Node, sources: dict[int, Node]
+) -> Any:
     if which is None:
         return value
     if which == -1:
@@ -633,4 +656,3 @@ def _check_finite(primitive: Primitive, arrays: list[Any], out: Any) -> None:
             names = primitive.inputs * (len(arrays) if primitive.variadic else 1)
             operands = ", ".join(f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True))
             raise AnomalyError(f"{primitive.text} gave {bad}\n  operands {operands}\n  at {here()}")
-

@@ -72,7 +72,9 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0, *, has_aux: 
             gradients = _gradients([out], [None], inputs, nested)
             _warn_of_independence(f, inputs, gradients)
         value, aux, *found = (_handed_out(part, nested) for part in (out, aux, *_filled(inputs, gradients)))
-        return ((value, aux) if has_aux else value), (tuple(found) if isinstance(argnums, tuple) else found[0])
+        return ((value, aux) if has_aux else value), (
+            tuple(found) if isinstance(argnums, tuple) else found[0]
+        )
 
     return both
 
@@ -223,7 +225,9 @@ def _name(f: Function) -> str:
     return getattr(f, "__name__", None) or repr(f)
 
 
-def _called(f: Function, argnums: int | tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _called(
+    f: Function, argnums: int | tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Call `f` with Tensors in the place of the arguments `argnums`; the Tensors and the result."""
     positions = argnums if isinstance(argnums, tuple) else (argnums,)
     for i in positions:
@@ -264,7 +268,9 @@ def _as_input(value: Any, f: Function, position: int, path: str) -> Tensor:
 
 def _with_aux(f: Function, result: Any) -> tuple[Any, Any]:
     if not isinstance(result, tuple) or len(result) != 2:
-        raise InputError(f"{_name(f)} with has_aux=True must return (value, aux), but returned {type(result).__name__}")
+        raise InputError(
+            f"{_name(f)} with has_aux=True must return (value, aux), but returned {type(result).__name__}"
+        )
     return result[0], result[1]
 
 
@@ -281,7 +287,9 @@ def _scalar(f: Function, value: Any) -> Any:
             f"alone, or (value, aux) with has_aux=True; for several outputs there is cr.jacobian"
         )
     if not is_array(value) and not isinstance(value, SCALARS):
-        raise InputError(f"{name} returned {described(value)} of type {type(value).__name__}, which is no number")
+        raise InputError(
+            f"{name} returned {described(value)} of type {type(value).__name__}, which is no number"
+        )
     if np.shape(data_of(value)) != ():
         if np.size(data_of(value)) != 1:
             raise ShapeError(
@@ -350,11 +358,14 @@ def _handed_out(tree: Tree, nested: bool) -> Tree:
 
 def _checked_cotangent(out: Any, g: Any) -> Any:
     if np.shape(data_of(g)) != np.shape(data_of(out)):
-        raise ShapeError(f"the cotangent has shape {np.shape(data_of(g))}, but the output {np.shape(data_of(out))}")
+        raise ShapeError(
+            f"the cotangent has shape {np.shape(data_of(g))}, but the output {np.shape(data_of(out))}"
+        )
     return g if is_array(g) else np.asarray(g, dtype=data_of(out).dtype)
 
 
 def _checked_tangent(primal: Any, tangent: Any) -> None:
     if np.shape(data_of(primal)) != np.shape(data_of(tangent)):
-        raise ShapeError(f"a tangent has shape {np.shape(data_of(tangent))}, but its primal {np.shape(data_of(primal))}")
-
+        raise ShapeError(
+            f"a tangent has shape {np.shape(data_of(tangent))}, but its primal {np.shape(data_of(primal))}"
+        )

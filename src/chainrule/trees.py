@@ -9,7 +9,6 @@ from typing import Any
 from chainrule.errors import InputError
 from chainrule.typing import Tree
 
-
 _leaf_types: set[type] = set()
 """The types that were found to be leaves: whether a value is one depends on its type alone."""
 
@@ -87,4 +86,6 @@ def mapped(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
                 f"{type(other).__name__}{'' if found is None else ' with ' + ', '.join(n for n, _ in found)}"
             )
     columns = [[part for _, part in found or ()] for found in rest]
-    return rebuilt(tree, [mapped(function, part, *(c[i] for c in columns)) for i, (_, part) in enumerate(parts)])
+    return rebuilt(
+        tree, [mapped(function, part, *(c[i] for c in columns)) for i, (_, part) in enumerate(parts)]
+    )

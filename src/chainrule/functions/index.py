@@ -48,7 +48,9 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
         x, axis = reshape(x, shape=(-1,)), 0
     axis %= len(x.shape)
     # The other axes broadcast: a line of indices may serve many lines of x, and the reverse.
-    shape = np.broadcast_shapes(*(tuple(1 if i == axis else n for i, n in enumerate(s)) for s in (x.shape, indices.shape)))
+    shape = np.broadcast_shapes(
+        *(tuple(1 if i == axis else n for i, n in enumerate(s)) for s in (x.shape, indices.shape))
+    )
     mesh = [_along(n, i, len(shape)) for i, n in enumerate(shape)]
     return getitem(x, tuple(_fit(m, x.shape[i]) if i != axis else indices for i, m in enumerate(mesh)))
 

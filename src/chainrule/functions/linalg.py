@@ -142,7 +142,9 @@ def _on_diagonals(name: str, array: Any) -> tuple[str, Any]:
             first = name.index(letter)
             second = name.index(letter, first + 1)
             if array.shape[first] != array.shape[second]:
-                raise ShapeError(f"einsum: the index {letter!r} has the lengths {array.shape[first]} and {array.shape[second]}")
+                raise ShapeError(
+                    f"einsum: the index {letter!r} has the lengths {array.shape[first]} and {array.shape[second]}"
+                )
             array = diagonal(array, axis1=first, axis2=second)
             name = name[:first] + name[first + 1 : second] + name[second + 1 :] + letter
     return name, array
@@ -220,7 +222,9 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
         return vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
     if len(axes) == 2:
         return matrix_norm(x, axis=(axes[0], axes[1]), keepdims=keepdims, ord=ord)
-    raise ShapeError(f"norm(x, axis={axis}) of an array of shape {tuple(x.shape)}: one or two axes are needed")
+    raise ShapeError(
+        f"norm(x, axis={axis}) of an array of shape {tuple(x.shape)}: one or two axes are needed"
+    )
 
 
 # decompositions ------------------------------------------------------------------------------------------

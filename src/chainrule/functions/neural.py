@@ -31,7 +31,9 @@ def _check_labels(labels: np.ndarray, classes: int) -> None:
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels are integers from 0 to {classes - 1}, but were given as {labels.dtype}")
     if labels.size and not 0 <= np.minimum.reduce(labels, None) <= np.maximum.reduce(labels, None) < classes:
-        raise ShapeError(f"labels range from {labels.min()} to {labels.max()}, but there are {classes} classes")
+        raise ShapeError(
+            f"labels range from {labels.min()} to {labels.max()}, but there are {classes} classes"
+        )
 
 
 def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:

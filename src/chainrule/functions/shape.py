@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,9 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     axes = [i for i, n in enumerate(x.shape) if n == 1] if axis is None else axes_of(axis, len(x.shape))
     long = [i for i in axes if x.shape[i] != 1]
     if long:
-        raise ShapeError(f"squeeze(x, axis={axis}): axis {long[0]} of shape {tuple(x.shape)} has not length 1")
+        raise ShapeError(
+            f"squeeze(x, axis={axis}): axis {long[0]} of shape {tuple(x.shape)} has not length 1"
+        )
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
@@ -108,7 +111,7 @@ def array_split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
     else:
         bounds = [0, *(int(i) for i in sections), length]
     before = (slice(None),) * (axis % len(x.shape))
-    return [getitem(x, (*before, slice(a, b))) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [getitem(x, (*before, slice(a, b))) for a, b in pairwise(bounds)]
 
 
 def tile(x: Any, repetitions: Any) -> Any:
@@ -134,7 +137,12 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
 def rot90(x: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """`x` turned by `k` quarters in the plane of two axes."""
     a, b = axes
-    turned = [lambda: x, lambda: flip(swapaxes(x, a, b), axis=a), lambda: flip(x, axis=(a, b)), lambda: swapaxes(flip(x, axis=a), a, b)]
+    turned = [
+        lambda: x,
+        lambda: flip(swapaxes(x, a, b), axis=a),
+        lambda: flip(x, axis=(a, b)),
+        lambda: swapaxes(flip(x, axis=a), a, b),
+    ]
     return turned[k % 4]()
 
 
@@ -189,7 +197,9 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     if mode == "constant":
         return _padded_with(x, widths, constant_values)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise ShapeError(f"pad(mode={mode!r}) is not differentiable; use constant, edge, reflect, symmetric or wrap")
+        raise ShapeError(
+            f"pad(mode={mode!r}) is not differentiable; use constant, edge, reflect, symmetric or wrap"
+        )
     for axis, (before, after) in enumerate(widths):
         if before or after:
             x = take(x, np.pad(np.arange(x.shape[axis]), (before, after), mode=mode), axis=axis)  # type: ignore[call-overload]

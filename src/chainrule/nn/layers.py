@@ -63,7 +63,9 @@ class Linear(Module):
             raise ShapeError(
                 f"{self!r} got an input of shape {x.shape}: its last axis must have length {inputs}"
             )
-        image: Tensor = ops.matmul(x, self.weight) if self.bias is None else ops.linear(x, self.weight, self.bias)
+        image: Tensor = (
+            ops.matmul(x, self.weight) if self.bias is None else ops.linear(x, self.weight, self.bias)
+        )
         return image
 
     def arguments(self) -> str:

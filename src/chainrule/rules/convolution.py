@@ -36,7 +36,9 @@ def _in_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
     return forward
 
 
-def output_lengths(space: Shape, kernel: Lengths, stride: Lengths, padding: Lengths, dilation: Lengths) -> Lengths:
+def output_lengths(
+    space: Shape, kernel: Lengths, stride: Lengths, padding: Lengths, dilation: Lengths
+) -> Lengths:
     """The number of places along each axis of space at which the kernel fits.
 
     >>> output_lengths((5, 5), (3, 2), (2, 1), (1, 0), (1, 2))
@@ -58,7 +60,7 @@ def _padded(x: Any, padding: Lengths) -> Any:
     if not any(padding):
         return x
     space = x.shape[2:]
-    out = np.zeros((*x.shape[:2], *(n + 2 * p for n, p in zip(space, padding, strict=True))), x.dtype)
+    out: Any = np.zeros((*x.shape[:2], *(n + 2 * p for n, p in zip(space, padding, strict=True))), x.dtype)
     out[(..., *(slice(p, p + n) for n, p in zip(space, padding, strict=True)))] = x
     return out
 
@@ -86,7 +88,11 @@ def _columns(x: Any, kernel: Lengths, groups: int, **where: Lengths) -> Any:
 def _by_group(y: Any, groups: int) -> Any:
     """(batch, channels, *space) as a matrix for each group: a row for each channel."""
     moved = y.swapaxes(0, 1)
-    return moved.reshape(groups, y.shape[1] // groups, -1) if y.size else np.zeros((groups, y.shape[1] // groups, 0))
+    return (
+        moved.reshape(groups, y.shape[1] // groups, -1)
+        if y.size
+        else np.zeros((groups, y.shape[1] // groups, 0))
+    )
 
 
 def _batch_chunks(x: Any, kernel: Lengths, places: Lengths) -> Iterator[slice]:
@@ -96,9 +102,7 @@ def _batch_chunks(x: Any, kernel: Lengths, places: Lengths) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, x.shape[0], step))
 
 
-def _convolution(
-    x: Any, w: Any, stride: Lengths, padding: Lengths, dilation: Lengths, groups: int
-) -> Any:
+def _convolution(x: Any, w: Any, stride: Lengths, padding: Lengths, dilation: Lengths, groups: int) -> Any:
     _check_channels(x, w, groups)
     kernel = w.shape[2:]
     places = output_lengths(x.shape[2:], kernel, stride, padding, dilation)
@@ -206,10 +210,10 @@ def _patches(x: Any, kernel: Lengths, stride: Lengths, padding: Lengths, dilatio
     return np.ascontiguousarray(np.moveaxis(windows, 1 + len(kernel), 0))
 
 
-def _patches_added(
-    x: Any, stride: Lengths, padding: Lengths, dilation: Lengths, space: Shape
-) -> Any:
-    return np.ascontiguousarray(_added_up(np.moveaxis(x, 0, 1 + len(space)), stride, padding, dilation, space))
+def _patches_added(x: Any, stride: Lengths, padding: Lengths, dilation: Lengths, space: Shape) -> Any:
+    return np.ascontiguousarray(
+        _added_up(np.moveaxis(x, 0, 1 + len(space)), stride, padding, dilation, space)
+    )
 
 
 patches = primitive(

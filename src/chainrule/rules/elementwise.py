@@ -85,8 +85,9 @@ def _share(part: Any, out: Any, xp: Any) -> Any:
 
 logaddexp = elementwise("logaddexp(x, y)", x=lambda g, x, out, xp: g * _share(x, out, xp),
                                            y=lambda g, y, out, xp: g * _share(y, out, xp))  # fmt: skip
-logaddexp2 = elementwise("logaddexp2(x, y)", x=lambda g, x, out, xp: g * _share(x * math.log(2), out * math.log(2), xp),
-                                             y=lambda g, y, out, xp: g * _share(y * math.log(2), out * math.log(2), xp))  # fmt: skip
+LOG2 = math.log(2)
+logaddexp2 = elementwise("logaddexp2(x, y)", x=lambda g, x, out, xp: g * _share(x * LOG2, out * LOG2, xp),
+                                             y=lambda g, y, out, xp: g * _share(y * LOG2, out * LOG2, xp))  # fmt: skip
 
 # trigonometry --------------------------------------------------------------------------------------------
 
@@ -96,8 +97,8 @@ tan = elementwise("tan(x)", x=lambda g, out: g * (1 + out * out))
 asin = elementwise("asin(x)", x=lambda g, x, xp: g / xp.sqrt((1 - x) * (1 + x)))
 acos = elementwise("acos(x)", x=lambda g, x, xp: -g / xp.sqrt((1 - x) * (1 + x)))
 atan = elementwise("atan(x)", x=lambda g, x: g / (1 + x * x))
-atan2 = elementwise("atan2(y, x)", y=lambda g, x, y: g * x / (x * x + y * y),
-                                   x=lambda g, x, y: -g * y / (x * x + y * y))  # fmt: skip
+atan2 = elementwise("atan2(y, x)", y=lambda g, x, y, xp: g * x / _square_of_norm(x, y, xp),
+                                   x=lambda g, x, y, xp: -g * y / _square_of_norm(x, y, xp))  # fmt: skip
 sinh = elementwise("sinh(x)", x=lambda g, x, xp: g * xp.cosh(x))
 cosh = elementwise("cosh(x)", x=lambda g, x, xp: g * xp.sinh(x))
 tanh = elementwise("tanh(x)", x=lambda g, out: g * (1 - out * out))
@@ -106,8 +107,14 @@ acosh = elementwise("acosh(x)", x=lambda g, x, xp: g / xp.sqrt((x - 1) * (x + 1)
 atanh = elementwise("atanh(x)", x=lambda g, x: g / ((1 - x) * (1 + x)))
 
 
+def _square_of_norm(x: Any, y: Any, xp: Any) -> Any:
+    """x² + y², and 1 at the origin, where the angle has no derivative, and 0 is taken for one (as PyTorch does)."""
+    square = x * x + y * y
+    return xp.where(square == 0, xp.ones_like(square), square)
+
+
 def _over_norm(g: Any, x: Any, out: Any, xp: Any) -> Any:
-    """g * x / out, and 0 at the origin, where a norm has no derivative but 0 among its subgradients."""
+    """G * x / out, and 0 at the origin, where a norm has no derivative but 0 among its subgradients."""
     return g * x / xp.where(out == 0, xp.ones_like(out), out)
 
 
@@ -118,10 +125,13 @@ hypot = elementwise("hypot(x, y)", x=_over_norm,
 def _slope_of_sinc(g: Any, x: Any, out: Any, xp: Any) -> Any:
     # (cos(pi x) - sinc(x)) / x cancels near 0; there, the series of sinc differentiated term by term.
     small = xp.abs(x) < 0.1
-    t = x * x * math.pi**2
-    series = sum_of_powers(t, [(-1) ** k * 2 * k * math.pi**2 / math.factorial(2 * k + 1) for k in range(1, 9)])
+    near = xp.where(small, x, xp.zeros_like(x))
+    t = near * near * math.pi**2
+    series = sum_of_powers(
+        t, [(-1) ** k * 2 * k * math.pi**2 / math.factorial(2 * k + 1) for k in range(1, 9)]
+    )
     away = xp.where(small, xp.ones_like(x), x)
-    return g * xp.where(small, x * series, (xp.cos(math.pi * away) - xp.sinc(away)) / away)
+    return g * xp.where(small, near * series, (xp.cos(math.pi * away) - xp.sinc(away)) / away)
 
 
 def sum_of_powers(t: Any, coefficients: list[float]) -> Any:

@@ -20,7 +20,10 @@ def is_basic(key: Any) -> bool:
     (True, False)
     """
     parts = key if isinstance(key, tuple) else (key,)
-    return all(p is None or p is ... or isinstance(p, (int, slice, np.integer)) and not isinstance(p, bool) for p in parts)
+    return all(
+        p is None or p is ... or (isinstance(p, (int, slice, np.integer)) and not isinstance(p, bool))
+        for p in parts
+    )
 
 
 def _scatter_add(g: Any, xp: Any, key: Any, shape: Shape) -> Any:
@@ -54,7 +57,9 @@ def _spelt_out(key: Any, xp: Any) -> Any:
     """An index as the Array API wants it: its own arrays, and `...` for the axes that are not named."""
     if isinstance(key, np.ndarray) and key.dtype == bool:
         return xp.asarray(key)
-    parts = [xp.asarray(p) if isinstance(p, np.ndarray) else p for p in (key if isinstance(key, tuple) else (key,))]
+    parts = [
+        xp.asarray(p) if isinstance(p, np.ndarray) else p for p in (key if isinstance(key, tuple) else (key,))
+    ]
     return tuple(parts) if any(p is ... or hasattr(p, "dtype") for p in parts) else (*parts, ...)
 
 

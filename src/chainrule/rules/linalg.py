@@ -7,6 +7,7 @@ results for forward and reverse mode algorithmic differentiation", and Walter an
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ def product_right(g: Any, x: Any, y_shape: Shape, xp: Any) -> Any:
     if len(x.shape) == 1:
         return xp.expand_dims(x, axis=-1) * xp.expand_dims(g, axis=-2)
     if len(y_shape) == 2 < len(x.shape):  # one matrix for a whole batch: one product instead of many
-        x, g = xp.reshape(x, (-1, x.shape[-1])), xp.reshape(g, (-1, g.shape[-1]))
+        rows = math.prod(x.shape[:-1])
+        x, g = xp.reshape(x, (rows, x.shape[-1])), xp.reshape(g, (rows, g.shape[-1]))
     return x.mT @ g
 
 
@@ -88,6 +90,8 @@ def _cofactors(x: Any, xp: Any) -> Any:
     plain = x if xp is NUMPY else np.from_dlpack(x)
     u, s, vh = np.linalg.svd(plain)
     count = s.shape[-1]
+    if not count:
+        return xp.zeros_like(x)
     others = np.stack([np.prod(np.delete(s, i, axis=-1), axis=-1) for i in range(count)], axis=-1)
     sign = np.linalg.det(u) * np.linalg.det(vh)
     out = sign[..., None, None] * ((u * others[..., None, :]) @ vh)

@@ -36,7 +36,7 @@ relu = elementwise(
 
 
 def _shifted(x: Any, axis: Any, xp: Any) -> Any:
-    """x less its maximum, so that no exponential overflows."""
+    """X less its maximum, so that no exponential overflows."""
     return x - xp.max(x, axis=axis, keepdims=True)
 
 
@@ -131,7 +131,12 @@ def _affine_weights(g: Any, x: Any, xp: Any) -> Any:
 
 
 affine = primitive(
-    "affine(x, w, b)", forward=_affine, broadcasts=True, x=lambda g, w: g @ w, w=_affine_weights, b=lambda g: g
+    "affine(x, w, b)",
+    forward=_affine,
+    broadcasts=True,
+    x=lambda g, w: g @ w,
+    w=_affine_weights,
+    b=lambda g: g,
 )
 """x @ w.T + b: a layer whose weights have a row for each output."""
 

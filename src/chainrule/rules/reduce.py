@@ -20,7 +20,9 @@ def axes_of(axis: Axis, count: int) -> tuple[int, ...]:
     """
     if axis is None:
         return tuple(range(count))
-    return tuple(a % count for a in ((axis,) if isinstance(axis, (int, np.integer)) else axis)) if count else ()
+    return (
+        tuple(a % count for a in ((axis,) if isinstance(axis, (int, np.integer)) else axis)) if count else ()
+    )
 
 
 def kept_shape(shape: Shape, axis: Axis) -> Shape:
@@ -45,7 +47,7 @@ def spread(g: Any, shape: Shape, axis: Axis, xp: Any) -> Any:
 
 def _reducer(name: str) -> Any:
     """NumPy's reduction, straight from its ufunc: the wrapper around it costs more than a small sum."""
-    reduce = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}[name].reduce
+    reduce: Any = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}[name].reduce
 
     def forward(x: Any, xp: Any, axis: Axis, keepdims: bool) -> Any:
         if xp is NUMPY:
@@ -57,14 +59,15 @@ def _reducer(name: str) -> Any:
 
 sum = primitive("sum(x, *, axis=None, keepdims=False)", forward=_reducer("sum"),
     x=lambda g, x_shape, axis, xp: spread(g, x_shape, axis, xp))  # fmt: skip
-mean = primitive("mean(x, *, axis=None, keepdims=False)", forward=lambda x, xp, axis, keepdims: _mean(x, xp, axis, keepdims),
+mean = primitive("mean(x, *, axis=None, keepdims=False)", forward=lambda x, xp, **how: _mean(x, xp, **how),
     x=lambda g, x_shape, axis, xp: spread(g / count_over(x_shape, axis), x_shape, axis, xp))  # fmt: skip
 
 
 def _mean(x: Any, xp: Any, axis: Axis, keepdims: bool) -> Any:
     if xp is not NUMPY or np.asarray(x).dtype.char not in "df":  # float16 and integers need a wider sum
         return xp.own("mean")(x, axis=axis, keepdims=keepdims)
-    return np.add.reduce(x, axis=axis, keepdims=keepdims) / count_over(x.shape, axis)
+    total: Any = np.add.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+    return total / count_over(x.shape, axis)
 
 
 def _share_of_extreme(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis, xp: Any) -> Any:
@@ -93,9 +96,7 @@ def _variance_rule(g: Any, x: Any, x_shape: Shape, axis: Axis, correction: float
     return spread(scaled, x_shape, axis, xp) * _deviation(x, axis, xp)
 
 
-def _deviation_rule(
-    g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis, correction: float, xp: Any
-) -> Any:
+def _deviation_rule(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis, correction: float, xp: Any) -> Any:
     # All elements equal: the standard deviation has a kink there, and 0 is among its subgradients.
     scaled = g / (xp.where(out == 0, xp.ones_like(out), out) * (count_over(x_shape, axis) - correction))
     return spread(scaled, x_shape, axis, xp) * _deviation(x, axis, xp)
@@ -132,10 +133,18 @@ def _exclusive_product(x: Any, xp: Any) -> Any:
     return xp.concat([xp.ones_like(running[..., :1]), running[..., :-1]], axis=-1)
 
 
+def _accumulator(ufunc: Any, name: str) -> Any:
+    """NumPy's running reduction from its ufunc; NumPy 2.0 has no other name for it."""
+
+    def forward(x: Any, xp: Any, axis: int) -> Any:
+        return ufunc.accumulate(x, axis=axis) if xp is NUMPY else xp.own(name)(x, axis=axis)
+
+    return forward
+
+
 prod = primitive("prod(x, *, axis=None, keepdims=False)", forward=_reducer("prod"),
     x=lambda g, x, x_shape, axis, xp: spread(g, x_shape, axis, xp) * _product_of_others(x, axis, xp))  # fmt: skip
-cumulative_sum = primitive("cumulative_sum(x, *, axis=-1)",
-    forward=lambda x, xp, axis: np.add.accumulate(x, axis=axis) if xp is NUMPY else xp.own("cumulative_sum")(x, axis=axis),
+cumulative_sum = primitive("cumulative_sum(x, *, axis=-1)", forward=_accumulator(np.add, "cumulative_sum"),
     x=lambda g, axis, xp: xp.flip(xp.cumulative_sum(xp.flip(g, axis=axis), axis=axis), axis=axis))  # fmt: skip
 
 
@@ -151,13 +160,15 @@ def _recurrence(a: Any, b: Any, xp: Any) -> Any:
     shift, length = 1, b.shape[-1]
     while shift < length:
         gap = xp.zeros_like(b[..., :shift])
-        b, a = b + a * xp.concat([b[..., shift:], gap], axis=-1), a * xp.concat([a[..., shift:], gap], axis=-1)
+        b, a = (
+            b + a * xp.concat([b[..., shift:], gap], axis=-1),
+            a * xp.concat([a[..., shift:], gap], axis=-1),
+        )
         shift *= 2
     return b
 
 
-cumulative_prod = primitive("cumulative_prod(x, *, axis=-1)",
-    forward=lambda x, xp, axis: np.multiply.accumulate(x, axis=axis) if xp is NUMPY else xp.own("cumulative_prod")(x, axis=axis),
+cumulative_prod = primitive("cumulative_prod(x, *, axis=-1)", forward=_accumulator(np.multiply, "cumulative_prod"),
     x=_cumulative_prod_rule)  # fmt: skip
 
 
@@ -169,7 +180,7 @@ def _vector_norm(x: Any, xp: Any, axis: Axis, keepdims: bool, ord: float) -> Any
 
 
 def _vector_norm_rule(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis, ord: float, xp: Any) -> Any:
-    """g x / |x|, and 0 at the origin, where 0 is among the subgradients (HIPS/autograd#586)."""
+    """G x / |x|, and 0 at the origin, where 0 is among the subgradients (HIPS/autograd#586)."""
     length = xp.where(out == 0, xp.ones_like(out), out)
     if ord == 2:
         return spread(g / length, x_shape, axis, xp) * x
@@ -179,7 +190,9 @@ def _vector_norm_rule(g: Any, x: Any, out: Any, x_shape: Shape, axis: Axis, ord:
     return spread(g, x_shape, axis, xp) * slope
 
 
-p_norm = primitive("p_norm(x, *, axis=None, keepdims=False, ord=2)", forward=_vector_norm, x=_vector_norm_rule)
+p_norm = primitive(
+    "p_norm(x, *, axis=None, keepdims=False, ord=2)", forward=_vector_norm, x=_vector_norm_rule
+)
 
 # no derivative -------------------------------------------------------------------------------------------
 

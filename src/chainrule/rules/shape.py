@@ -55,11 +55,15 @@ stacked = primitive("stacked(*arrays, axis=0)",
     forward=lambda *arrays, xp, axis: xp.own("stack")(arrays, axis=axis),
     arrays=lambda g, index, axis: g[(*(slice(None),) * (axis % len(g.shape)), index, ...)])  # fmt: skip
 flip = primitive("flip(x, *, axis=None)", x=lambda g, axis, xp: xp.flip(g, axis=axis))
-roll = primitive("roll(x, *, shift, axis=None)", x=lambda g, shift, axis, xp: xp.roll(g, _negated(shift), axis=axis))
+roll = primitive(
+    "roll(x, *, shift, axis=None)", x=lambda g, shift, axis, xp: xp.roll(g, _negated(shift), axis=axis)
+)
 triu = primitive("triu(x, *, k=0)", x=lambda g, k, xp: xp.triu(g, k=k))
 tril = primitive("tril(x, *, k=0)", x=lambda g, k, xp: xp.tril(g, k=k))
 copy = primitive("copy(x)", forward=lambda x, xp: xp.own("asarray")(x, copy=True), x=lambda g: g)
-astype = primitive("astype(x, *, dtype)", forward=lambda x, xp, dtype: xp.own("astype")(x, dtype), x=lambda g: g)
+astype = primitive(
+    "astype(x, *, dtype)", forward=lambda x, xp, dtype: xp.own("astype")(x, dtype), x=lambda g: g
+)
 
 
 def _part(shapes: tuple[Shape, ...], index: int, axis: int) -> tuple[Any, ...]:
@@ -71,4 +75,3 @@ def _part(shapes: tuple[Shape, ...], index: int, axis: int) -> tuple[Any, ...]:
 
 def _negated(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
     return tuple(-s for s in shift) if isinstance(shift, (list, tuple)) else -shift
-
