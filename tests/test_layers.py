@@ -128,7 +128,7 @@ def hidden_functions(package: Path, public: list[str]) -> set[str]:
     modules_on_purpose = {
         alias.name
         for node in ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ImportFrom) and (node.module in (None, package.name))
+        if isinstance(node, ast.ImportFrom) and (node.module or package.name).split(".")[-1] == package.name
         for alias in node.names
     }
     return siblings.intersection(public) - modules_on_purpose

@@ -139,6 +139,20 @@ def complex_step(case: Case, arrays: list[Any], which: int) -> Any:
     return gradient
 
 
+@rows([c for c in DIFFERENTIABLE if c.kind != "flat"])
+def test_the_derivative_along_a_direction_agrees_with_the_gradient(case: Case) -> None:
+    arrays = case.drawn()
+    directions = [np.sin(2.0 + np.arange(a.size)).reshape(a.shape) for a in arrays]
+
+    def results(*values: Any) -> list[Any]:
+        return [r for _, r in leaves(case(*values)) if isinstance(r, cr.Tensor) and r.dtype.kind == "f"]
+
+    _, tangents = cr.jvp(results, tuple(arrays), tuple(directions))
+    forward = sum(np.sum(t * weights_for(t.shape)) for t in tangents)
+    reverse = sum(np.sum(g * d) for g, d in zip(gradients(case, arrays), directions, strict=True))
+    np.testing.assert_allclose(forward, reverse, rtol=1e-9, atol=1e-11)
+
+
 @rows([c for c in DIFFERENTIABLE if c.kind == "flat"])
 def test_the_derivative_between_jumps_is_zero(case: Case) -> None:
     assert not any(g.any() for g in gradients(case, case.drawn()))

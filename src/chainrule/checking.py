@@ -229,8 +229,10 @@ def _error_along(leaf: Leaf, direction: Any, tolerance: float) -> float:
     found, wide = _converged(leaf, direction)
     if abs(found.value - claimed) <= found.noise + 1e-14 * wide:
         return 0.0  # differences cannot tell the two apart
-    if not found.gap <= 1e-2 * max(abs(found.value), abs(claimed), largest):
-        return np.inf
+    scale = max(abs(found.value), abs(claimed), largest)
+    if not found.gap <= 1e-2 * scale:
+        # A derivative of 0 does not converge to it: what is left is the rounding of larger numbers inside.
+        return 0.0 if found.gap + scale <= 1e-9 * leaf.size else np.inf
     return relative(found.value) if abs(found.value - claimed) > found.doubt else 0.0
 
 

@@ -23,9 +23,11 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {"momentum": 0.5, "nesterov": True, "weight_decay": 0.01},
     ),
     ("adam", {}, "Adam", {}),
+    ("adam", {"amsgrad": True}, "Adam", {"amsgrad": True}),
     ("adam", {"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}, "Adam", BETAS),
     ("adam", {"weight_decay": 0.1}, "Adam", {"weight_decay": 0.1}),
     ("adamw", {}, "AdamW", {}),
+    ("adamw", {"amsgrad": True}, "AdamW", {"amsgrad": True}),
     (
         "adamw",
         {"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6, "weight_decay": 0.3},
@@ -33,6 +35,7 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {**BETAS, "weight_decay": 0.3},
     ),
     ("rmsprop", {}, "RMSprop", {}),
+    ("rmsprop", {"centered": True, "momentum": 0.5}, "RMSprop", {"centered": True, "momentum": 0.5}),
     (
         "rmsprop",
         {"decay": 0.9, "epsilon": 1e-6, "weight_decay": 0.1},

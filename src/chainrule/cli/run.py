@@ -21,7 +21,7 @@ from chainrule.programs import (
     run_program,
 )
 
-SHOWN_DIFFERENCES = 5
+SHOWN_DIFFERENCES = SHOWN_LINES = 5
 FAILED = 1
 
 
@@ -70,28 +70,23 @@ def _tell_failure(failure: Failure, ctx: click.Context) -> None:
 
 
 def _run(program: Program, real: tuple[str, ...]) -> list[Outcome]:
-    title = _Title() if program.is_notebook else None
-    return run_program(
-        program,
-        real,
-        echo=title.echo if title else lambda text: click.echo(text, nl=False),
-        before=title.of if title else lambda cell: None,
-        after=_after,
-    )
+    shown = _Shown(program.is_notebook)
+    return run_program(program, real, echo=shown.echo, before=shown.begin, after=_after)
 
 
-class _Title:
-    """The number of a cell, printed before its first output."""
+class _Shown:
+    """Output as it comes; a notebook's cells have their number before it, if they print anything."""
 
-    def __init__(self) -> None:
-        self.pending = ""
+    def __init__(self, with_numbers: bool) -> None:
+        self.with_numbers, self.title = with_numbers, ""
+        self.stream = sys.stdout  # while a cell runs, this is another one
 
-    def of(self, cell: Cell) -> None:
-        self.pending = f"[{cell.number}]\n"
+    def begin(self, cell: Cell) -> None:
+        self.title = f"[{cell.number}]\n" if self.with_numbers else ""
 
     def echo(self, text: str) -> None:
-        click.echo(self.pending + text, nl=False)
-        self.pending = ""
+        click.echo(self.title + text, file=self.stream, nl=False)
+        self.title = ""
 
 
 def _after(outcome: Outcome) -> None:
@@ -122,8 +117,11 @@ def _tell_comparison(comparison: Comparison) -> None:
         click.echo(f"{'✓' if comparison.same else '✗'} cell {comparison.cell.number}: {line}")
     for difference in comparison.differences[:SHOWN_DIFFERENCES]:
         for sign, text in (("-", difference.stored), ("+", difference.ours)):
-            for part in text.splitlines():
+            lines = text.splitlines()
+            for part in lines[:SHOWN_LINES]:
                 click.echo(f"    {sign} {part}")
+            if len(lines) > SHOWN_LINES:
+                click.echo(f"    {sign} … {len(lines) - SHOWN_LINES} more lines")
     more = len(comparison.differences) - SHOWN_DIFFERENCES
     if more > 0:
         click.echo(f"    and {more} more")
@@ -139,7 +137,7 @@ def verdict(comparison: Comparison) -> str:
         return ""
     said = ["as stored" if comparison.same else "differs from what is stored (-)"]
     if comparison.rounded:
-        said.append(f"{comparison.rounded} numbers differ in the last digit")
+        said.append(f"{comparison.rounded} within rounding of the last digit")
     if comparison.random:
         said.append(f"{comparison.random} random, not compared")
     return "; ".join([*said, *comparison.explanations])

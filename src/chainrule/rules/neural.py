@@ -36,7 +36,9 @@ relu = elementwise(
 
 
 def _shifted(x: Any, axis: Any, xp: Any) -> Any:
-    """X less its maximum, so that no exponential overflows."""
+    """The elements less their maximum, so that no exponential overflows."""
+    if not math.prod(x.shape):  # of nothing, there is no maximum
+        return x
     return x - xp.max(x, axis=axis, keepdims=True)
 
 

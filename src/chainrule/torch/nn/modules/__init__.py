@@ -1,0 +1,1 @@
+"""The modules of PyTorch, by kind."""
