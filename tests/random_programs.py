@@ -131,13 +131,15 @@ def a_slice(number: int, x: Any) -> dict[str, Any]:
 
 # the operations ------------------------------------------------------------------------------------------
 
-for name in ("sin", "cos", "tanh", "exp", "atan", "sinc", "expm1", "negative", "square"):
+for name in ("sin", "cos", "tanh", "exp", "atan", "expm1", "negative", "square"):
     operation(name, lambda L, x, name=name: getattr(L, name)(x))
 for name in ("sigmoid", "softplus", "erf", "sinh"):
     operation(name, lambda L, x, name=name: getattr(L, name)(x), smooth=name == "sinh")
 for name, low in (("log", 0.3), ("sqrt", 0.3), ("log1p", -0.6)):
     operation(name, lambda L, x, name=name: getattr(L, name)(x), fits=above(low))
 operation("reciprocal", lambda L, x: L.reciprocal(x), fits=lambda x: (np.abs(x) > 0.3).all())
+# The second derivative of PyTorch's sinc is NaN at 0.
+operation("sinc", lambda L, x: L.sinc(x), fits=away(0.0))
 operation("cube", lambda L, x: x**3)
 operation("root", lambda L, x: x**0.5, fits=above(0.3))
 operation("one less", lambda L, x: 1.0 - x)
@@ -197,8 +199,14 @@ for name in ("softmax", "log_softmax"):
         how=an_axis,
         smooth=False,
     )
-for name in ("cumulative_sum", "cumulative_prod"):
-    operation(name, lambda L, x, name=name, **how: getattr(L, name)(x, **how), fits=has_axes(1), how=an_axis)
+operation("cumulative_sum", lambda L, x, **how: L.cumulative_sum(x, **how), fits=has_axes(1), how=an_axis)
+# PyTorch divides by the elements, and so loses all digits where one of them is nearly 0.
+operation(
+    "cumulative_prod",
+    lambda L, x, **how: L.cumulative_prod(x, **how),
+    fits=lambda x: x.ndim and away(0.0)(x),
+    how=an_axis,
+)
 
 operation("ravel", lambda L, x: x.reshape(-1))
 operation("transpose", lambda L, x: L.swapaxes(x, 0, -1), fits=has_axes(2))

@@ -221,6 +221,8 @@ TORCH: dict[str, Callable[..., Any]] = {
     "negative_log_likelihood": lambda x, labels: F.nll_loss(x.movedim(-1, 1), labels),
     "mean_squared_error": lambda x, y: F.mse_loss(*torch.broadcast_tensors(x, y)),
     "linear": lambda x, w, b: F.linear(x, w.mT) + b,
+    "affine": F.linear,
+    "convolution": lambda x, w, **how: getattr(F, f"conv{w.dim() - 2}d")(x, w, **how),
     "cumulative_sum": with_first(torch.cumsum, 0.0),
     "cumulative_prod": with_first(torch.cumprod, 1.0),
     "p_norm": lambda x, axis=None: torch.linalg.vector_norm(x, dim=axis),

@@ -188,9 +188,7 @@ def test_named_results() -> None:
     assert (values.tolist(), indices.tolist()) == ([3.0, 4.0], [1, 0])
     found = torch.sort(torch.tensor([3, 1, 2]), descending=True)
     assert found.values.tolist() == [3, 2, 1]
-    assert repr(found) == (
-        "torch.return_types.sort(\nvalues=tensor([3, 2, 1]),\nindices=tensor([0, 2, 1]))"
-    )
+    assert repr(found) == ("torch.return_types.sort(\nvalues=tensor([3, 2, 1]),\nindices=tensor([0, 2, 1]))")
 
 
 PRINTED = [
@@ -205,7 +203,10 @@ PRINTED = [
     (lambda x: x[:1], "tensor([1.], grad_fn=<SliceBackward0>)"),
     (lambda x: x @ x, "tensor(5., grad_fn=<DotBackward0>)"),
     (lambda x: torch.ones(1, 2) @ x, "tensor([3.], grad_fn=<MvBackward0>)"),
-    (lambda x: x.reshape(2, 1) @ x.reshape(1, 2), "tensor([[1., 2.],\n        [2., 4.]], grad_fn=<MmBackward0>)"),
+    (
+        lambda x: x.reshape(2, 1) @ x.reshape(1, 2),
+        "tensor([[1., 2.],\n        [2., 4.]], grad_fn=<MmBackward0>)",
+    ),
     (lambda x: x.sigmoid(), "tensor([0.7311, 0.8808], grad_fn=<SigmoidBackward0>)"),
     (lambda x: x.double(), "tensor([1., 2.], dtype=torch.float64, grad_fn=<ToCopyBackward0>)"),
     (lambda x: x.detach(), "tensor([1., 2.])"),

@@ -234,7 +234,7 @@ METHODS: dict[str, Any] = {
     "__rsub__": lambda self, other: named(Tensor._apply(ops.subtract, (other, self), {}), "RsubBackward1"),
     "__pow__": _power,
     "__rpow__": lambda self, other: named(Tensor._apply(ops.pow, (other, self), {}), "PowBackward1"),
-    "__pos__": lambda self: positive(self),
+    "__rdiv__": lambda self, other: self.reciprocal() * other, "__pos__": lambda self: positive(self),
 }  # fmt: skip
 
 for _name, _kind in CASTS.items():

@@ -1,11 +1,13 @@
-"""PyTorch's promotion, applied to the inputs of a primitive."""
+"""PyTorch's promotion of the inputs of a primitive; and the namespace that the rules find their functions in."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from chainrule import ops
 from chainrule.operators import Operators
 from chainrule.primitives import Primitive
 from chainrule.rules.shape import astype
@@ -70,3 +72,21 @@ def _converted(x: Any, kind: np.dtype[Any]) -> Any:
     if kind.kind in "iu" and type(x) is int:
         return kind.type(x)
     return kind.type(x) if isinstance(x, bool) or kind.kind == "b" else x
+
+
+class Names:
+    """The namespace of a class of Tensors for the rules: `chainrule.ops`, whose makers of arrays make such Tensors."""
+
+    def __init__(self, wrap: Callable[[Any], Any]) -> None:
+        self._wrap = wrap
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(ops, name)
+        if name in ("zeros", "ones", "empty", "full", "arange", "linspace", "eye"):
+            make = getattr(np, name)
+
+            def found(*args: Any, **kwargs: Any) -> Any:
+                return self._wrap(make(*args, **kwargs))
+
+        setattr(self, name, found)
+        return found

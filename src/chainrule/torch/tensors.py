@@ -6,7 +6,7 @@ The functions of PyTorch, and the methods that are the same functions, are in `f
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from sys import _getframe
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +20,6 @@ from chainrule.lines import place
 from chainrule.modes import RECORD, mode
 from chainrule.primitives import Primitive
 from chainrule.tensor import Tensor as EngineTensor
-from chainrule.tensor import _check_finite as _check_finite
 from chainrule.tensor import sweep_from
 from chainrule.torch import printing
 from chainrule.torch.dtypes import (
@@ -37,8 +36,9 @@ from chainrule.torch.dtypes import (
 from chainrule.torch.errors import ArgumentError, DimensionError, OperationError
 from chainrule.torch.graph import GradFn, RemovableHandle, grad_fn_of, name_of, named
 from chainrule.torch.indexing import split_index
-from chainrule.torch.promotion import FLOATING, promoted_inputs
+from chainrule.torch.promotion import FLOATING, Names, promoted_inputs
 from chainrule.torch.quiet import SILENCE, quieten, restore
+from chainrule.torch.sweeping import seed_of, swept
 
 _engine_apply = EngineTensor._apply
 _new = object.__new__
@@ -237,9 +237,6 @@ class Tensor(EngineTensor):
             raise ArgumentError("iteration over a 0-d tensor")
         return (self[i] for i in range(self._data.shape[0]))
 
-    def __dir__(self) -> list[str]:
-        return sorted(set(object.__dir__(self)))
-
     # the gradient --------------------------------------------------------------------------------------
 
     @property
@@ -359,7 +356,7 @@ class Tensor(EngineTensor):
         node = self._current_node()
         if node is None:
             raise OperationError("element 0 of tensors does not require grad and does not have a grad_fn")
-        seed = self._seed(gradient)
+        seed = seed_of(self, gradient)
         if inputs is None:
             with np.errstate(all="ignore"):
                 sweep_from(self, node, seed, (), self._deposit, create_graph, retain_graph)
@@ -367,56 +364,9 @@ class Tensor(EngineTensor):
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not inputs:
             raise OperationError("'inputs' argument to backward() cannot be empty.")
-        for tensor, g in zip(inputs, self._swept(seed, inputs, create_graph, retain_graph), strict=True):
+        for tensor, g in zip(inputs, swept(self, seed, inputs, create_graph, retain_graph), strict=True):
             if g is not None:
                 self._deposit(tensor._current_node().watched(), g)
-
-    def _seed(self, gradient: Any) -> Any:
-        if gradient is None:
-            if self._data.size != 1:
-                raise OperationError("grad can be implicitly created only for scalar outputs")
-            return np.ones_like(self._data)
-        if not isinstance(gradient, Tensor):
-            raise ArgumentError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
-        if gradient._data.shape != self._data.shape:
-            raise OperationError(
-                f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of "
-                f"{self.shape}."
-            )
-        if gradient._data.dtype != self._data.dtype:
-            return gradient.to(self.dtype)
-        return gradient
-
-    def _swept(
-        self, seed: Any, inputs: Sequence[Tensor], create_graph: bool, retain_graph: bool | None
-    ) -> list[Any]:
-        """The gradients of `inputs`, which may depend on one another, in one sweep; None where nothing arrived."""
-        start = self._current_node()
-        assert start is not None
-        watches = []
-        for tensor in inputs:
-            node = tensor._current_node()
-            if node is None:
-                raise OperationError("One of the differentiated Tensors does not require grad")
-            watches.append(node.watched())
-        found: dict[int, Any] = {id(watch): None for watch in watches}
-        before = [watch.retains for watch in watches]
-
-        def deposit(watch: Watch, g: Any) -> None:
-            if id(watch) in found:
-                known = found[id(watch)]
-                g = g if isinstance(g, Tensor) else Tensor._wrapped(np.array(g))
-                found[id(watch)] = g if known is None else known + g
-
-        try:
-            for watch in watches:
-                watch.retains = True
-            with np.errstate(all="ignore"):
-                sweep_from(self, start, seed, (), deposit, create_graph, retain_graph)
-        finally:
-            for watch, retains in zip(watches, before, strict=True):
-                watch.retains = retains
-        return [found[id(watch)] for watch in watches]
 
     def detach(self) -> Any:
         """The same memory without history."""
@@ -543,20 +493,5 @@ CONVERTING = frozenset({"an assignment to elements", "copy_", "fill_", "zero_", 
 """Changes in place that convert their values to the type of the Tensor, whatever they are."""
 
 
-class Names:
-    """The namespace of this class for the rules: `chainrule.ops`, whose makers of arrays make Tensors of this class."""
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(ops, name)
-        if name in ("zeros", "ones", "empty", "full", "arange", "linspace", "eye"):
-            make = getattr(np, name)
-
-            def found(*args: Any, **kwargs: Any) -> Any:
-                return Tensor._wrapped(make(*args, **kwargs))
-
-        setattr(self, name, found)
-        return found
-
-
-NAMES = Names()
+NAMES = Names(Tensor._wrapped)
 namespace.register(Tensor, NAMES)

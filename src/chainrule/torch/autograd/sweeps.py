@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.torch.errors import ArgumentError, OperationError, ValueOptionError
 from chainrule.torch.functions.joining import stack
+from chainrule.torch.sweeping import seed_of, swept
 from chainrule.torch.tensors import Tensor
 
 
@@ -70,8 +71,8 @@ def grad(
     for i, (out, g) in enumerate(zip(outputs, cotangents, strict=True)):
         if not isinstance(out, Tensor) or out._current_node() is None:
             raise OperationError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-        swept = out._swept(out._seed(g), inputs, create_graph, retain or i < len(outputs) - 1)
-        found = [a if b is None else b if a is None else a + b for a, b in zip(found, swept, strict=True)]
+        arrived = swept(out, seed_of(out, g), inputs, create_graph, retain or i < len(outputs) - 1)
+        found = [a if b is None else b if a is None else a + b for a, b in zip(found, arrived, strict=True)]
     return _complete(found, inputs, allow_unused, materialize_grads)
 
 

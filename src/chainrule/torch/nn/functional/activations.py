@@ -121,6 +121,10 @@ def leaky_relu_(input: Any, negative_slope: float = 0.01) -> Any:
 
 def prelu(input: Any, weight: Any) -> Any:
     """`leaky_relu` with a trained slope: one for all, or one for each channel."""
+    if weight._data.ndim > 1:
+        raise OperationError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight._data.ndim}"
+        )
     if weight._data.size > 1:
         channels = input._data.shape[1] if input._data.ndim > 1 else 1
         if input._data.ndim == 0 or channels != weight._data.size:
@@ -323,6 +327,8 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out:
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along `dim`."""
+    shape = np.broadcast_shapes(x1._data.shape, x2._data.shape)
+    x1, x2 = (x if x._data.shape == shape else ops.broadcast_to(x, shape=shape) for x in (x1, x2))
     first, second = (x / _at_least(ops.vector_norm(x, axis=dim, keepdims=True), eps) for x in (x1, x2))
     return ops.sum(first * second, axis=dim)
 
@@ -340,4 +346,11 @@ def pdist(input: Any, p: float = 2.0) -> Any:
     """The distances between all pairs of rows."""
     rows, columns = np.triu_indices(input._data.shape[0], 1)
     difference = ops.getitem(input, rows) - ops.getitem(input, columns)
-    return shown(ops.vector_norm(difference, axis=-1, ord=p), "PdistBackward0")
+    if input._data.ndim != 2:
+        raise OperationError(f"pdist only supports 2D tensors, got: {input._data.ndim}D")
+    if p < 0:
+        raise OperationError("pdist only supports non-negative p values")
+    lengths = ops.vector_norm(difference, axis=-1, ord=p)
+    if p == 0:  # a count, which changes nowhere
+        lengths = lengths + ops.sum(difference * 0.0, axis=-1)
+    return shown(lengths, "PdistBackward0")

@@ -43,9 +43,14 @@ def reduced(values: Any, reduction: str) -> Any:
         return ops.mean(values)
     if reduction == "sum":
         return ops.sum(values)
-    if reduction == "none":
-        return values
-    raise ValueOptionError(f"{reduction} is not a valid value for reduction")
+    check_reduction(reduction)
+    return values
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError unless the reduction is one that there is."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueOptionError(f"{reduction} is not a valid value for reduction")
 
 
 def legacy_reduction(size_average: Any, reduce: Any, reduction: str, warn: bool = True) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.torch.autograd import no_grad
 from chainrule.torch.errors import DimensionError, OperationError
 from chainrule.torch.nn.functional.common import Numbers, batched, shown, tensor, tuple_of, unbatched
 
@@ -81,6 +82,8 @@ def _convolved(
         space = x._data.shape[2:]
     else:
         paddings = tuple_of(padding, count, "padding")
+    if min(dilations) <= 0:
+        raise OperationError("dilation should be greater than zero")
     if min(strides) <= 0:
         raise OperationError("non-positive stride is not supported")
     if min(paddings) < 0:
@@ -285,6 +288,8 @@ def embedding(
             f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
             f"{input.dtype} instead"
         )
+    if weight._data.ndim != 2:
+        raise OperationError("'weight' must be 2-D")
     rows = weight._data.shape[0]
     if index.size and not 0 <= index.min() <= index.max() < rows:
         raise DimensionError(f"index out of range in self: indices must be from 0 to {rows - 1}")
@@ -312,8 +317,6 @@ def _scaled_gradient(x: Any, factor: Any) -> Any:
 
 def _limit_norms(weight: Any, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
     """As PyTorch does, shorten the rows that are looked up, in place."""
-    from chainrule.torch.autograd import no_grad
-
     values = weight._data[rows]
     lengths = np.linalg.norm(values, norm_type, axis=1)
     long = lengths > max_norm

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.torch.errors import ArgumentError, OperationError, ValueOptionError
 from chainrule.torch.nn.functional.activations import logsigmoid, pairwise_distance
-from chainrule.torch.nn.functional.common import legacy_reduction, reduced, shown, tensor
+from chainrule.torch.nn.functional.common import check_reduction, legacy_reduction, reduced, shown, tensor
 
 
 def _warn_of_sizes(input: Any, target: Any) -> None:
@@ -309,12 +309,19 @@ def multi_margin_loss(
 ) -> Any:  # fmt: skip
     """The mean over the other classes of max(0, margin - x[target] + x[class])ᵖ."""
     reduction = legacy_reduction(size_average, reduce, reduction)
+    check_reduction(reduction)
     if p not in (1, 2):
         raise ValueOptionError("only p == 1 and p == 2 supported")
     single = input._data.ndim < 2
+    if input._data.ndim > 2 or 0 in input._data.shape[1 if not single else 0 :]:
+        raise OperationError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
     x = ops.reshape(input, shape=(1, -1)) if single else input
     labels = target._data.reshape(-1)
-    if labels.size != x._data.shape[0]:
+    if labels.dtype.kind not in "iu":
+        raise OperationError(f"expected scalar type Long but found {target.dtype.title}")
+    if labels.size != x._data.shape[0] or target._data.ndim > 1:
         raise OperationError(
             f"target tensor should be 1-D with size equal to the input batch size. Expected target size "
             f"[{x._data.shape[0]}], but got {list(target.shape)}"
@@ -339,8 +346,19 @@ def multilabel_margin_loss(
 ) -> Any:
     """Every class among the targets (up to the first -1) against every other class."""
     reduction = legacy_reduction(size_average, reduce, reduction)
+    check_reduction(reduction)
     single = input._data.ndim < 2
+    if input._data.ndim > 2 or 0 in input._data.shape[1 if not single else 0 :]:
+        raise OperationError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
     x = ops.reshape(input, shape=(1, -1)) if single else input
+    if target._data.size != x._data.size:
+        raise OperationError(
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
+        )
+    if target._data.dtype.kind not in "iu":
+        raise OperationError(f"expected scalar type Long but found {target.dtype.title}")
     labels = target._data.reshape(x._data.shape)
     count, classes = labels.shape
     # Pairs of a listed class and one that is not listed, for each sample.
@@ -379,6 +397,8 @@ def triplet_margin_loss(
 ) -> Any:  # fmt: skip
     """How much nearer than the negative example the positive one fails to be, by the margin."""
     reduction = legacy_reduction(size_average, reduce, reduction)
+    if margin <= 0:
+        raise ValueOptionError(f"margin must be greater than 0, got {margin}")
     return _triplet(
         lambda a, b: pairwise_distance(a, b, p, eps), anchor, positive, negative, margin, swap, reduction
     )

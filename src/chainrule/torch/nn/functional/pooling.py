@@ -31,7 +31,9 @@ def _places(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil_
 
 def _check_window(name: str, kernel: Lengths, stride: Lengths, padding: Lengths, dilation: Lengths) -> None:
     if min(stride) <= 0:
-        raise OperationError("stride should not be zero")
+        raise OperationError(f"stride must be greater than zero, but got {min(stride)}")
+    if min(dilation) <= 0:
+        raise OperationError(f"dilation must be greater than zero, but got {min(dilation)}")
     if min(kernel) <= 0:
         raise OperationError("kernel size should be greater than zero")
     for p, k, d in zip(padding, kernel, dilation, strict=True):
@@ -116,8 +118,14 @@ def _max_pooled(
     count: int,
 ) -> Any:
     x, was_batched = batched(input, count, f"max_pool{count}d")
+    if 0 in x._data.shape[1:]:
+        raise OperationError(
+            f"Expected {count + 1}D or {count + 2}D (batch mode) tensor with optional 0 dim batch size for "
+            f"input, whose "
+            f"non-batch dimensions have positive length, but got {list(input.shape)}"
+        )
     kernel = tuple_of(kernel_size, count, "kernel_size")
-    strides = kernel if stride is None or stride == [] else tuple_of(stride, count, "stride")
+    strides = kernel if stride is None or stride in ((), []) else tuple_of(stride, count, "stride")
     paddings, dilations = tuple_of(padding, count, "padding"), tuple_of(dilation, count, "dilation")
     _check_window("max_pool", kernel, strides, paddings, dilations)
     index = _greatest(x._data, kernel, strides, paddings, dilations, ceil_mode)
@@ -173,7 +181,12 @@ def _unpooled(
     batch, channels = x._data.shape[:2]
     planes = np.arange(batch * channels).reshape(batch, channels, *(1,) * count) * size
     flat = tensor(np.zeros(batch * channels * size, x._data.dtype))
-    out = ops.index_update(flat, ops.reshape(x, shape=(-1,)), (index + planes).reshape(-1))
+    places, values = (index + planes).reshape(-1), ops.reshape(x, shape=(-1,))
+    out = ops.index_update(flat, values, places)
+    if values.requires_grad and np.unique(places).size < places.size:
+        # Of elements with the same place the last one counts, but as in PyTorch all of them get its gradient.
+        added = ops.scatter_add(values, key=places, shape=flat._data.shape)
+        out = added + tensor(out._data - added._data)
     return shown(
         unbatched(ops.reshape(out, shape=(batch, channels, *space)), was_batched),
         f"MaxUnpool{count}DBackward0",
@@ -240,7 +253,7 @@ def _mean_pooled(
 ) -> Any:  # fmt: skip
     x, was_batched = batched(input, count, f"avg_pool{count}d")
     kernel = tuple_of(kernel_size, count, "kernel_size")
-    strides = kernel if stride is None or stride == [] else tuple_of(stride, count, "stride")
+    strides = kernel if stride is None or stride in ((), []) else tuple_of(stride, count, "stride")
     paddings = tuple_of(padding, count, "padding")
     _check_window("avg_pool", kernel, strides, paddings, (1,) * count)
     if divisor_override == 0:
@@ -336,17 +349,28 @@ def lp_pool3d(
 # a given number of windows ---------------------------------------------------------------------------------
 
 
-def _wanted(output_size: Any, space: Lengths) -> Lengths:
-    given = (
-        (output_size,) * len(space)
-        if isinstance(output_size, int) or output_size is None
-        else tuple(output_size)
-    )
-    if len(given) != len(space):
-        raise OperationError(
-            f"adaptive pooling: output_size must have {len(space)} numbers, but got {output_size}"
+def _wanted(output_size: Any, shape: Lengths, count: int) -> Lengths:
+    if len(shape) <= count:
+        raise ValueOptionError(
+            f"Input dimension should be at least {count + 1}, but got an input of size {list(shape)}"
         )
-    return tuple(n if g is None else int(g) for g, n in zip(given, space, strict=True))
+    space = shape[-count:]
+    if 0 in space:
+        raise OperationError(
+            f"adaptive pooling: expected a space without empty dimensions, but got {list(shape)}"
+        )
+    given = (
+        (output_size,) * count if isinstance(output_size, int) or output_size is None else tuple(output_size)
+    )
+    given = given * count if len(given) == 1 else given
+    if len(given) != count:
+        raise OperationError(
+            f"adaptive pooling: output_size must have {count} numbers, but got {output_size}"
+        )
+    wanted = tuple(n if g is None else int(g) for g, n in zip(given, space, strict=True))
+    if min(wanted) < 0:
+        raise OperationError(f"elements of output_size must be greater than or equal to 0, but got {wanted}")
+    return wanted
 
 
 def _bins(length: int, count: int) -> list[tuple[int, int]]:
@@ -354,8 +378,9 @@ def _bins(length: int, count: int) -> list[tuple[int, int]]:
 
 
 def _adaptive_means(input: Any, output_size: Any, count: int) -> Any:
+    wanted_lengths = _wanted(output_size, input._data.shape, count)
     x, was_batched = batched(input, count, f"adaptive_avg_pool{count}d")
-    for axis, wanted in enumerate(_wanted(output_size, x._data.shape[2:])):
+    for axis, wanted in enumerate(wanted_lengths):
         length = x._data.shape[2 + axis]
         weights = np.zeros((length, wanted), x._data.dtype)
         for place, (start, end) in enumerate(_bins(length, wanted)):
@@ -395,9 +420,9 @@ def _greatest_in(x: np.ndarray, bins: list[list[tuple[int, int]]]) -> np.ndarray
 
 
 def _adaptive_maxima(input: Any, output_size: Any, return_indices: bool, count: int) -> Any:
+    wanted = _wanted(output_size, input._data.shape, count)
     x, was_batched = batched(input, count, f"adaptive_max_pool{count}d")
-    space = x._data.shape[2:]
-    bins = [_bins(n, w) for n, w in zip(space, _wanted(output_size, space), strict=True)]
+    bins = [_bins(n, w) for n, w in zip(x._data.shape[2:], wanted, strict=True)]
     return _at(
         x, _greatest_in(x._data, bins), was_batched, return_indices, f"AdaptiveMaxPool{count}DBackward0"
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.torch.errors import MissingError, OperationError, ValueOptionError
+from chainrule.torch.nn.functional import pooling
 from chainrule.torch.nn.functional.common import shown
 
 _NUMPY_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -50,7 +51,7 @@ def _check_widths(input: Any, pairs: list[tuple[int, int]], mode: str) -> None:
     limit = {"reflect": -1, "circular": 0}
     for axis, pair in enumerate(pairs):
         length = input._data.shape[axis]
-        if mode in limit and max(pair) > length + limit[mode]:
+        if mode in limit and any(pair) and max(pair) > length + limit[mode]:
             text = (
                 "Padding size should be less than the corresponding input dimension, but got: padding "
                 if mode == "reflect"
@@ -65,6 +66,10 @@ def _repeated(x: Any, pairs: list[tuple[int, int]], mode: str) -> Any:
     """Each axis read at the padded index; negative widths take away."""
     for axis, (before, after) in enumerate(pairs):
         if before or after:
+            if mode == "circular":  # what is taken away does not come back at the other end
+                length = x._data.shape[axis]
+                x = ops.getitem(x, (*(slice(None),) * axis, slice(max(-before, 0), length - max(-after, 0))))
+                before, after = max(before, 0), max(after, 0)
             places = np.pad(
                 np.arange(x._data.shape[axis]), (max(before, 0), max(after, 0)), mode=_NUMPY_MODES[mode]
             )  # type: ignore[call-overload]
@@ -85,7 +90,7 @@ def _with_constant(x: Any, pairs: list[tuple[int, int]], value: float) -> Any:
 
 # resizing ------------------------------------------------------------------------------------------------
 
-_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3}
+_LINEAR = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
 
 
 def interpolate(
@@ -94,8 +99,8 @@ def interpolate(
 ) -> Any:  # fmt: skip
     """`input` resized to `size` or by `scale_factor`: nearest, nearest-exact, linear, bilinear, trilinear or area."""
     count = input._data.ndim - 2
-    if antialias or mode == "bicubic":
-        raise MissingError("chainrule.torch interpolates without antialiasing, and not with mode='bicubic'")
+    if antialias:
+        raise MissingError("chainrule.torch interpolates without antialiasing")
     if mode in ("nearest", "nearest-exact", "area") and align_corners is not None:
         raise ValueOptionError(
             "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
@@ -104,8 +109,6 @@ def interpolate(
         raise MissingError(f"Got {count + 2}D input, but {mode} mode needs {_LINEAR[mode] + 2}D input")
     sizes, scales = _sizes(input._data.shape[2:], size, scale_factor, count, recompute_scale_factor)
     if mode == "area":
-        from chainrule.torch.nn.functional import pooling
-
         return (pooling.adaptive_avg_pool1d, pooling.adaptive_avg_pool2d, pooling.adaptive_avg_pool3d)[
             count - 1
         ](input, sizes)
@@ -116,7 +119,11 @@ def interpolate(
     out = input
     for axis, (wanted, scale) in enumerate(zip(sizes, scales, strict=True), start=2):
         if mode in _LINEAR:
-            out = _linearly(out, axis, wanted, scale, bool(align_corners))
+            weights = (_cubic if mode == "bicubic" else _linear)(
+                out._data.shape[axis], wanted, scale, bool(align_corners)
+            )
+            moved = ops.matmul(ops.moveaxis(out, axis, -1), weights.astype(out._data.dtype))
+            out = ops.moveaxis(moved, -1, axis)
         else:
             places = _nearest(out._data.shape[axis], wanted, scale, 0.5 if mode == "nearest-exact" else 0.0)
             out = ops.take(out, places, axis=axis)
@@ -124,6 +131,7 @@ def interpolate(
         "bilinear": "UpsampleBilinear2D",
         "trilinear": "UpsampleTrilinear3D",
         "linear": "UpsampleLinear1D",
+        "bicubic": "UpsampleBicubic2D",
     }.get(mode, f"UpsampleNearest{'Exact' * (mode == 'nearest-exact')}{count}D")
     return shown(
         out, f"{name}Backward{'1' if scale_factor is not None and not recompute_scale_factor else '0'}", input
@@ -162,20 +170,38 @@ def _nearest(length: int, wanted: int, scale: float | None, offset: float) -> np
     return nearest
 
 
-def _linearly(x: Any, axis: int, wanted: int, scale: float | None, align_corners: bool) -> Any:
-    """Each new element between its two neighbours: a product with a matrix that has two numbers in each column."""
-    length = x._data.shape[axis]
+def _sources(length: int, wanted: int, scale: float | None, align_corners: bool) -> np.ndarray:
+    """Where each new element lies among the old ones."""
     if align_corners:
-        at = np.arange(wanted) * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
-    else:
-        at = np.maximum((np.arange(wanted) + 0.5) * (1 / scale if scale else length / wanted) - 0.5, 0.0)
+        return np.arange(wanted) * ((length - 1) / (wanted - 1) if wanted > 1 else 0.0)
+    return (np.arange(wanted) + 0.5) * (1 / scale if scale else length / wanted) - 0.5
+
+
+def _linear(length: int, wanted: int, scale: float | None, align_corners: bool) -> np.ndarray:
+    """The shares of the two old elements around each new one: a matrix with two numbers in each column."""
+    at = np.maximum(_sources(length, wanted, scale, align_corners), 0.0)
     low = np.minimum(at.astype(np.int64), length - 1)
     share = at - low
     weights = np.zeros((length, wanted))
     np.add.at(weights, (low, np.arange(wanted)), 1 - share)
     np.add.at(weights, (np.minimum(low + 1, length - 1), np.arange(wanted)), share)
-    moved = ops.matmul(ops.moveaxis(x, axis, -1), weights.astype(x._data.dtype))
-    return ops.moveaxis(moved, -1, axis)
+    return weights
+
+
+def _cubic(length: int, wanted: int, scale: float | None, align_corners: bool) -> np.ndarray:
+    """The shares of the four old elements around each new one: Keys (1981), with a = -3/4."""
+    a, at = -0.75, _sources(length, wanted, scale, align_corners)
+    low = np.floor(at).astype(np.int64)
+    t = at - low
+    weights = np.zeros((length, wanted))
+    for offset in (-1, 0, 1, 2):
+        d = np.abs(t - offset)
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+        np.add.at(
+            weights, (np.clip(low + offset, 0, length - 1), np.arange(wanted)), np.where(d <= 1, near, far)
+        )
+    return weights
 
 
 def upsample(

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from chainrule.torch.autograd import no_grad
-from chainrule.torch.dtypes import check_device, dtype, float32, float64
+from chainrule.torch.dtypes import check_device, dtype, float16, float32, float64
 from chainrule.torch.errors import ArgumentError, OperationError
 from chainrule.torch.nn.modules.calling import Hooks
 from chainrule.torch.nn.modules.states import States
@@ -355,8 +355,6 @@ class Module(Hooks, States):
 
     def half(self) -> Self:
         """Convert to float16."""
-        from chainrule.torch.dtypes import float16
-
         return self.to(float16)
 
     def type(self, dst_type: Any) -> Self:

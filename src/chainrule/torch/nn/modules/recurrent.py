@@ -14,6 +14,7 @@ from chainrule.torch.nn import functional as F
 from chainrule.torch.nn import init
 from chainrule.torch.nn.modules.module import Module
 from chainrule.torch.nn.parameter import empty
+from chainrule.torch.nn.utils import rnn
 from chainrule.torch.nn.utils.rnn import PackedSequence
 from chainrule.torch.tensors import Tensor
 
@@ -180,9 +181,7 @@ class RNNBase(Module):
 
     def _packed(self, input: Any, hx: Any) -> Any:
         """Sequences of several lengths: those that have ended keep their state."""
-        from chainrule.torch.nn.utils import rnn
-
-        padded, lengths = rnn.pad_packed_sequence(rnn.PackedSequence(input.data, input.batch_sizes))
+        padded, lengths = rnn.pad_packed_sequence(PackedSequence(input.data, input.batch_sizes))
         if hx is not None and input.sorted_indices is not None:
             order = input.sorted_indices._data
             hx = (
