@@ -248,6 +248,10 @@ def cross_entropy(x: Any, y: Any, axis: int = -1) -> Any:
     return -(y * np.log(softmax(x, axis))).sum(axis=axis)
 
 
+def cross_entropy_of_labels(x: Any, labels: Any) -> Any:
+    return -np.log(np.take_along_axis(softmax(x), labels[..., None], axis=-1)).mean()
+
+
 def scattered(x: Any, key: Any, shape: Shape) -> Any:
     out = np.zeros(shape, x.dtype)
     np.add.at(out, key, x)
@@ -499,6 +503,11 @@ REDUCTIONS = [
            like=lambda x, y: cross_entropy(x, np.eye(3, dtype=x.dtype)[y]).mean()),
     smooth("cross_entropy", R(2, 3, 4), np.array([[2, 0, 1, 1]] * 2), axis=1,
            like=lambda x, y, axis: cross_entropy(np.moveaxis(x, 1, -1), np.eye(3, dtype=x.dtype)[y]).mean()),
+    smooth("cross_entropy_of_labels", R(2, 3), labels=np.array([2, 0]), keeps="x", like=cross_entropy_of_labels),
+    smooth("cross_entropy_of_labels", R(2, 2, 3), labels=np.array([[2, 0], [1, 1]]), like=cross_entropy_of_labels),
+    smooth("cross_entropy_of_labels", R(18, 3), labels=np.arange(18) % 3, like=cross_entropy_of_labels),
+    smooth("softmax", R(18, 2), like=softmax),
+    smooth("log_softmax", R(18, 2), like=lambda x: np.log(softmax(x))),
     smooth("negative_log_likelihood", R(2, 3), labels=np.array([2, 0]), keeps="",
            like=lambda x, labels: -x[[0, 1], labels].mean()),
     smooth("negative_log_likelihood", R(2, 2, 3), labels=np.array([[2, 0], [1, 1]]),

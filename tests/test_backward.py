@@ -258,3 +258,14 @@ def test_what_a_selection_left_out_stays_out_until_another_path_takes_it() -> No
     with np.errstate(all="ignore"):
         assert np.isnan(cr.grad(f)(x)[0])  # 0 * inf on the path that was taken is NaN, as it should be
         assert cr.grad(lambda x: cr.ops.where(x > 1, cr.ops.sqrt(x), 0.0).sum())(x).tolist() == [0.0, 0.25]
+
+
+def test_what_was_left_out_is_known_behind_moves_too() -> None:
+    x = np.array([0.0, 4.0, 0.0, 9.0])
+
+    def f(x: cr.Tensor) -> cr.Tensor:
+        root = cr.ops.sqrt(x).reshape(2, 2).T[::-1]
+        return cr.ops.where(x.reshape(2, 2).T[::-1] > 0, root, 0.0).sum()
+
+    with np.errstate(all="ignore"):
+        assert cr.grad(f)(x).tolist() == [0.0, 0.25, 0.0, 1 / 6]

@@ -204,8 +204,8 @@ def _pulled_behind_selection(
         cotangents = tuple(
             c if c is None or c is g else xp.where(mask, xp.zeros_like(c), c) for c in cotangents
         )
-    for index, parent in zip(plan.needed, node.parents, strict=True):
-        passed = mask if primitive.elementwise else None
+    moved = _moved(plan, mask, kept)
+    for index, parent, passed in zip(plan.needed, node.parents, moved, strict=True):
         if primitive.selects:
             passed = _left_out(primitive, index, data_of(kept[plan.kinds.index(0)]), node, passed)
         passed = None if passed is None else _as_far_as(passed, parent.shape)
@@ -214,6 +214,21 @@ def _pulled_behind_selection(
             passed = None if known is None or passed is None else known & passed
         untaken[parent.order] = passed
     return cotangents
+
+
+def _moved(plan: Plan, mask: Any, kept: tuple[Any, ...]) -> list[Any]:
+    """The mask on the other side of a primitive, for each of its needed inputs.
+
+    Elementwise, it stays where it is. A rule that needs no array only moves and adds elements, so that it takes
+    the mask along: left out is what receives nothing of what was taken.
+    """
+    if mask is None or plan.primitive.elementwise:
+        return [mask] * len(plan.needed)
+    if plan.keeps_arrays or plan.primitive.outputs:
+        return [None] * len(plan.needed)
+    xp = namespace_of(mask)
+    taken = xp.astype(xp.logical_not(mask), xp.float64)
+    return [part == 0 for part in plan.pull(taken, xp, kept)]
 
 
 def _left_out(primitive: Primitive, index: int, condition: Any, node: Node, mask: Any) -> Any:

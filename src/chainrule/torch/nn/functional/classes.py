@@ -32,7 +32,7 @@ def cross_entropy(
         and labels.ndim == 1 and labels.dtype.kind == "i" and 0 < labels.size == x.shape[0]
         and ignore_index < 0 <= np.minimum.reduce(labels) and np.maximum.reduce(labels) < x.shape[1]
     ):  # fmt: skip
-        return shown(ops.negative_log_likelihood(ops.log_softmax(input), labels=labels), "NllLossBackward0")
+        return shown(ops.cross_entropy_of_labels(input, labels=labels), "NllLossBackward0")
     logarithms = ops.log_softmax(input, axis=axis)
     if not label_smoothing:
         return nll_loss(logarithms, target, weight, None, ignore_index, None, reduction)
