@@ -64,7 +64,8 @@ from chainrule.rules.linalg import (
     cofactors, contraction, det, eigh, inv, matmul, pinv, slogdet, solve,
 )
 from chainrule.rules.neural import (
-    affine, cross_entropy_of_labels, cross_entropy_of_logits, handed_on, linear, log_softmax, logit, logsumexp, mean_squared_error,
+    affine, cross_entropy_of_labels, cross_entropy_of_logits, handed_on, linear, log_softmax, logit, logsumexp,
+    mean_squared_error,
     negative_log_likelihood, relu, sigmoid, softmax, softplus, standardized,
 )
 from chainrule.rules.reduce import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
@@ -81,7 +82,8 @@ __all__ = [
     "broadcast_arrays", "broadcast_to", "cbrt", "ceil", "cholesky", "clip", "cofactors", "complex128",
     "complex64", "concat", "contraction", "convolution", "convolution_transposed", "convolution_weights",
     "copy", "copysign", "cos", "cosh", "count_nonzero", "cross", "cross_entropy",
-    "cross_entropy_of_labels", "cross_entropy_of_logits", "cumulative_prod", "cumulative_sum", "data_of", "degrees", "det", "diag",
+    "cross_entropy_of_labels", "cross_entropy_of_logits",
+    "cumulative_prod", "cumulative_sum", "data_of", "degrees", "det", "diag",
     "diagonal", "digamma", "divide", "dot", "e", "eigh", "eigvalsh", "einsum", "empty", "empty_like",
     "equal", "erf", "erfinv", "exp", "exp2", "expand_dims", "expm1", "eye", "finfo", "flip", "float32",
     "float64", "floor", "floor_divide", "fmax", "fmin", "fmod", "full", "full_like", "getitem", "greater",

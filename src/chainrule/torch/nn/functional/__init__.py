@@ -115,8 +115,6 @@ from chainrule.torch.nn.functional.pooling import (
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
-    fractional_max_pool2d,
-    fractional_max_pool3d,
     lp_pool1d,
     lp_pool2d,
     lp_pool3d,
@@ -127,6 +125,7 @@ from chainrule.torch.nn.functional.pooling import (
     max_unpool2d,
     max_unpool3d,
 )  # fmt: skip
+from chainrule.torch.nn.functional.random_windows import fractional_max_pool2d, fractional_max_pool3d
 from chainrule.torch.nn.functional.resizing import (
     channel_shuffle,
     interpolate,

@@ -38,7 +38,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     """For each output, x1 @ weight[output] @ x2."""
     result = ops.einsum("...i,oij,...j->...o", input1, weight, input2)
-    return result if bias is None else shown(result + bias, "AddBackward0")
+    return shown(result, "ViewBackward0") if bias is None else shown(result + bias, "AddBackward0")
 
 
 # convolution ---------------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def _other_lengths(x: Any, y: Any) -> list[int]:
 
 def _positive(x: Any) -> Any:
     """max(0, x), with the slope 1 at 0: PyTorch's clamp_min."""
-    return ops.where(x._data >= 0, x, tensor(np.zeros((), x._data.dtype)))
+    return shown(ops.where(x._data >= 0, x, tensor(np.zeros((), x._data.dtype))), "ClampMinBackward0")
 
 
 def hinge_embedding_loss(
@@ -312,6 +312,8 @@ def multi_margin_loss(
     check_reduction(reduction)
     if p not in (1, 2):
         raise ValueOptionError("only p == 1 and p == 2 supported")
+    if weight is not None and weight._data.ndim != 1:
+        raise ValueOptionError("weight must be one-dimensional")
     single = input._data.ndim < 2
     if input._data.ndim > 2 or 0 in input._data.shape[1 if not single else 0 :]:
         raise OperationError(

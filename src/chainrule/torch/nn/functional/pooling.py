@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
-from chainrule.torch import random
 from chainrule.torch.errors import OperationError, ValueOptionError
 from chainrule.torch.nn.functional.common import batched, shown, tensor, tuple_of, unbatched
 
@@ -129,10 +128,15 @@ def _max_pooled(
     paddings, dilations = tuple_of(padding, count, "padding"), tuple_of(dilation, count, "dilation")
     _check_window("max_pool", kernel, strides, paddings, dilations)
     index = _greatest(x._data, kernel, strides, paddings, dilations, ceil_mode)
-    return _at(x, index, was_batched, return_indices, f"MaxPool{count}DWithIndicesBackward0")
+    return chosen(x, index, was_batched, return_indices, _name("MaxPool", count, "WithIndices"))
 
 
-def _at(x: Any, index: np.ndarray, was_batched: bool, return_indices: bool, name: str) -> Any:
+def _name(what: str, count: int, rest: str = "") -> str:
+    return f"{what}{count}D{rest}Backward0" if count > 1 else "SqueezeBackward1"
+
+
+def chosen(x: Any, index: np.ndarray, was_batched: bool, return_indices: bool, name: str) -> Any:
+    """The elements at flat indices and, if they are asked for, the indices."""
     out = shown(unbatched(_read(x, index), was_batched), name)
     return (out, tensor(index if was_batched else index[0])) if return_indices else out
 
@@ -406,7 +410,7 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     return _adaptive_means(input, output_size, 3)
 
 
-def _greatest_in(x: np.ndarray, bins: list[list[tuple[int, int]]]) -> np.ndarray:
+def greatest_in(x: np.ndarray, bins: list[list[tuple[int, int]]]) -> np.ndarray:
     """The flat index of the maximum of each box of the bins along the axes of space."""
     space = x.shape[2:]
     found = np.zeros((*x.shape[:2], *map(len, bins)), np.int64)
@@ -423,9 +427,7 @@ def _adaptive_maxima(input: Any, output_size: Any, return_indices: bool, count: 
     wanted = _wanted(output_size, input._data.shape, count)
     x, was_batched = batched(input, count, f"adaptive_max_pool{count}d")
     bins = [_bins(n, w) for n, w in zip(x._data.shape[2:], wanted, strict=True)]
-    return _at(
-        x, _greatest_in(x._data, bins), was_batched, return_indices, f"AdaptiveMaxPool{count}DBackward0"
-    )
+    return chosen(x, greatest_in(x._data, bins), was_batched, return_indices, _name("AdaptiveMaxPool", count))
 
 
 def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
@@ -441,68 +443,3 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
 def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """The maxima of a given number of windows that cover a volume."""
     return _adaptive_maxima(input, output_size, return_indices, 3)
-
-
-# windows at random -----------------------------------------------------------------------------------------
-
-
-def _fractional(
-    input: Any,
-    kernel_size: Any,
-    output_size: Any,
-    output_ratio: Any,
-    return_indices: bool,
-    samples: Any,
-    count: int,
-) -> Any:
-    """Graham (2014): windows at places that a pseudo-random sequence chooses, one for each channel and axis."""
-    x, was_batched = batched(input, count, f"fractional_max_pool{count}d")
-    kernel, space = tuple_of(kernel_size, count), x._data.shape[2:]
-    if output_size is None and output_ratio is None:
-        raise ValueOptionError(
-            "fractional_max_pool requires specifying either an output_size or an output_ratio"
-        )
-    if output_size is None:
-        ratios = (output_ratio,) * count if isinstance(output_ratio, float) else tuple(output_ratio)
-        wanted: Lengths = tuple(int(n * r) for n, r in zip(space, ratios, strict=True))
-    else:
-        wanted = tuple_of(output_size, count)
-    batch, channels = x._data.shape[:2]
-    if samples is None:
-        drawn = random.rand((batch, channels, count), x._data.dtype)
-    else:
-        drawn = samples._data.reshape(-1, channels, count)[:batch]
-    index = np.zeros((batch, channels, *wanted), np.int64)
-    order = (1, 0) if count == 2 else (0, 1, 2)  # of an image, the first sample is for the width
-    for n, c in np.ndindex(batch, channels):
-        lines = [_starts(float(drawn[n, c, order[i]]), space[i], wanted[i], kernel[i]) for i in range(count)]
-        bins = [[(start, start + k) for start in line] for line, k in zip(lines, kernel, strict=True)]
-        index[n, c] = _greatest_in(x._data[n : n + 1, c : c + 1], bins)[0, 0]
-    return _at(x, index, was_batched, return_indices, f"FractionalMaxPool{count}DBackward0")
-
-
-def _starts(sample: float, length: int, count: int, kernel: int) -> list[int]:
-    if kernel + count - 1 > length:
-        raise OperationError(
-            f"fractional_max_pool: pool size {kernel} too large relative to input size {length}"
-        )
-    if count == 1:
-        return [length - kernel]
-    step = (length - kernel) / (count - 1)
-    return [int((i + sample) * step) - int(sample * step) for i in range(count - 1)] + [length - kernel]
-
-
-def fractional_max_pool2d(
-    input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
-    _random_samples: Any = None,
-) -> Any:  # fmt: skip
-    """The maxima of windows at random places of an image."""
-    return _fractional(input, kernel_size, output_size, output_ratio, return_indices, _random_samples, 2)
-
-
-def fractional_max_pool3d(
-    input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
-    _random_samples: Any = None,
-) -> Any:  # fmt: skip
-    """The maxima of windows at random places of a volume."""
-    return _fractional(input, kernel_size, output_size, output_ratio, return_indices, _random_samples, 3)

@@ -43,8 +43,10 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
             f"or 3D input, 4 the last two of 3D or 4D, 6 the last three of 4D or 5D"
         )
     _check_widths(input, pairs, mode)
-    name = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "SliceCopy"}[mode]
-    return shown(_repeated(input, pairs, mode), f"{name}{len(widths) // 2}DBackward0", input)
+    name = "CopySlices"
+    if mode != "circular":
+        name = f"{'Reflection' if mode == 'reflect' else 'Replication'}Pad{count}DBackward0"
+    return shown(_repeated(input, pairs, mode), name, input)
 
 
 def _check_widths(input: Any, pairs: list[tuple[int, int]], mode: str) -> None:

@@ -12,6 +12,7 @@ from chainrule import ops
 from chainrule.torch.errors import ArgumentError, OperationError, ValueOptionError
 from chainrule.torch.nn import functional as F
 from chainrule.torch.nn import init
+from chainrule.torch.nn.functional.common import shown
 from chainrule.torch.nn.modules.module import Module
 from chainrule.torch.nn.parameter import empty
 from chainrule.torch.nn.utils import rnn
@@ -173,7 +174,7 @@ class RNNBase(Module):
         states = self._first_states(hx, x._data.shape[1], x, dims == 3)
         out, last = self._run(x, states, None)
         if dims == 2:
-            out = ops.reshape(out, shape=(out._data.shape[0], out._data.shape[2]))
+            out = shown(ops.reshape(out, shape=(out._data.shape[0], out._data.shape[2])), "SqueezeBackward1")
             last = tuple(ops.reshape(s, shape=(s._data.shape[0], s._data.shape[2])) for s in last)
         elif self.batch_first:
             out = ops.swapaxes(out, axis1=0, axis2=1)
@@ -397,7 +398,7 @@ class RNNCellBase(Module):
             )
         projected = F.linear(x, self.weight_ih, self.bias_ih)
         new = _STEPS[self.mode](projected, states, self.weight_hh, self.bias_hh, activation)
-        new = tuple(ops.getitem(s, 0) for s in new) if dims == 1 else new
+        new = tuple(shown(ops.getitem(s, 0), "SqueezeBackward1") for s in new) if dims == 1 else new
         return new if count == 2 else new[0]
 
     def extra_repr(self) -> str:
