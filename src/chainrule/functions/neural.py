@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.errors import InputError, ShapeError
 from chainrule.functions.arrays import as_array, data_of
 from chainrule.functions.shape import moveaxis
-from chainrule.rules.neural import cross_entropy_of_logits, log_softmax, negative_log_likelihood
+from chainrule.rules.neural import cross_entropy_of_labels, cross_entropy_of_logits
 from chainrule.rules.reduce import mean
 
 
@@ -58,7 +58,7 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:
     if labels.dtype.kind not in "iu" or (labels.size and np.minimum.reduce(labels, None) < 0):
         _check_labels(labels, logits.shape[-1])
     try:
-        return negative_log_likelihood(log_softmax(logits), labels=labels)
+        return cross_entropy_of_labels(logits, labels=labels)
     except IndexError:
         _check_labels(labels, logits.shape[-1])
         raise

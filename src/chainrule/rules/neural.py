@@ -143,8 +143,8 @@ def _cross_entropy_of_labels_rule(g: Any, x: Any, labels: Any, xp: Any) -> Any:
     """The softmax less 1 at the labels, over their number."""
     share = xp.softmax(x, axis=-1)
     if xp is not NUMPY:
-        return (g / labels.size) * (share - xp.one_hot(labels, x.shape[-1], x.dtype))
-    share.reshape(-1, x.shape[-1])[np.arange(labels.size), labels.reshape(-1)] -= 1
+        return share * (g / labels.size) + _negative_log_likelihood_rule(g, x.shape, labels, xp)
+    share[(*np.indices(labels.shape), labels) if labels.ndim != 1 else (np.arange(labels.size), labels)] -= 1
     share *= g / labels.size
     return share
 
