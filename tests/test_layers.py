@@ -37,6 +37,8 @@ LAYERS = (
     "numpy_protocol",
     "transforms",
     "checking",
+    # functions as graphs
+    "graph",
     # networks and their training
     "nn",
     "optim",

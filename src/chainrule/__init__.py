@@ -5,6 +5,7 @@ from __future__ import annotations
 from chainrule import errors, ops
 from chainrule import numpy_protocol as _numpy_protocol  # noqa: F401  # lets np.exp(tensor) reach us
 from chainrule.checking import check_grads
+from chainrule.graph import Derivation, Graph, derive, trace
 from chainrule.modes import detect_anomaly, enable_grad, no_grad
 from chainrule.primitives import primitive
 from chainrule.tensor import Tensor
@@ -13,6 +14,7 @@ from chainrule.transforms import elementwise_grad, grad, hessian, hvp, jacobian,
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor", "check_grads", "detect_anomaly", "elementwise_grad", "enable_grad", "errors", "grad", "hessian", "hvp",
-    "jacobian", "jvp", "no_grad", "ops", "primitive", "value_and_grad", "vjp",
+    "Derivation", "Graph", "Tensor", "check_grads", "derive", "detect_anomaly", "elementwise_grad", "enable_grad",
+    "errors", "grad", "hessian", "hvp", "jacobian", "jvp", "no_grad", "ops", "primitive", "trace", "value_and_grad",
+    "vjp",
 ]  # fmt: skip
