@@ -77,3 +77,9 @@ def _seconds(f: Any, args: Any) -> float:
     start = time.perf_counter()
     cr.derive(f, *args)
     return time.perf_counter() - start
+
+
+def test_the_readme_shows_the_listing_of_the_sigmoid_network() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("```text\n")[1].split("```")[0]
+    assert shown in (Path(__file__).parent / "listings" / "sigmoid_4_2_3.txt").read_text(encoding="utf-8")

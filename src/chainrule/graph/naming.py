@@ -92,7 +92,7 @@ def _targets(instructions: list[dis.Instruction], index: int) -> Stored:
         following = instructions[index + 1 : index + 1 + count]
         names = [name for i in following for name in _names_stored(i)]
         return Stored(tuple(names) if len(names) == count else (), False)
-    names = _names_stored(instruction)
+    names = _names_stored(instruction)[:1]  # of a = b = ..., the first
     return Stored(tuple(names), bool(names) and _returns(instructions[index : index + 3], names[0]))
 
 
