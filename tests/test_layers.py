@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "chainrule"
 LAYERS = (
     "errors",
     "typing",
+    "files",
     "lines",
     "modes",
     "inplace",

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from chainrule import errors, nn, ops, optim, train
 from chainrule.data import Examples, Table, load, open_table
 from chainrule.errors import DataError, GradientMismatch, ModelFileError, OptionError, ShapeError
+from chainrule.files import write_atomically
 from chainrule.tensor import Tensor
 from chainrule.train import Epoch, Settings, TableTraining
 from chainrule.train.picture import Scale, loss_curve, ticks
@@ -503,14 +504,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.svg"
-    train.write_atomically(path, b"old")
+    write_atomically(path, b"old")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(errors.OutputError, match=r"a\.svg cannot be written: No space left on device"):
-        train.write_atomically(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -34,9 +34,3 @@ class Array(Protocol):
     def dtype(self) -> DType: ...
 
     def __getitem__(self, key: Any, /) -> Any: ...
-
-
-class Namespace(Protocol):
-    """An array library's functions, under their Array API names."""
-
-    def __getattr__(self, name: str, /) -> Any: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -214,12 +213,3 @@ def _padded_with(x: Any, widths: list[list[int]], value: Any) -> Any:
         return inside
     border = np.pad(np.zeros(tuple(x.shape)), widths, constant_values=value)
     return inside + namespace_of(data_of(x)).asarray(border, dtype=x.dtype)
-
-
-def size_of(shape: Shape) -> int:
-    """The number of elements of an array of that shape.
-
-    >>> size_of((2, 3))
-    6
-    """
-    return math.prod(shape)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import os
-import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import InputError, OutputError
+from chainrule.files import write_atomically
 from chainrule.graph.emit.expressions import array_text
 from chainrule.graph.emit.numpy_source import Program, program
 from chainrule.graph.ir import Equation, Graph, Variable, variables_in
@@ -48,17 +47,7 @@ class Derivation:
         path = Path(path)
         if path.exists() and not force:
             raise OutputError(f"{path} exists already; give another name, or force=True to replace it")
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(self.source)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, self.source.encode())
         return path
 
     def __str__(self) -> str:

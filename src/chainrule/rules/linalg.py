@@ -44,9 +44,7 @@ def product_right(g: Any, x: Any, y_shape: Shape, xp: Any) -> Any:
 matmul = primitive("matmul(x, y)", broadcasts=True, x=product_left, y=product_right)
 
 
-def _contraction(
-    g: Any, operands: tuple[Any, ...], operands_shape: tuple[Shape, ...], index: int, subscripts: str, xp: Any
-) -> Any:
+def _contraction(g: Any, operands: tuple[Any, ...], index: int, subscripts: str, xp: Any) -> Any:
     """The contraction of the cotangent with all other operands, over the indices that this one lacks."""
     inputs, output = subscripts.split("->")
     names = inputs.split(",")

@@ -134,7 +134,7 @@ def _exclusive_product(x: Any, xp: Any) -> Any:
 
 
 def _accumulator(ufunc: Any, name: str) -> Any:
-    """NumPy's running reduction from its ufunc; NumPy 2.0 has no other name for it."""
+    """NumPy's running reduction, straight from its ufunc, as in `_reducer`."""
 
     def forward(x: Any, xp: Any, axis: int) -> Any:
         return ufunc.accumulate(x, axis=axis) if xp is NUMPY else xp.own(name)(x, axis=axis)

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from chainrule.files import replacing
 from chainrule.torch.archive import Archive, storage_identity, write
 from chainrule.torch.dtypes import check_device
 from chainrule.torch.errors import ArgumentError, SavedFileError
@@ -63,8 +62,13 @@ def save(
         )
     if isinstance(f, (str, os.PathLike)):
         path = Path(f)
-        with _replacing(path) as file:
-            write(file, obj, path.name.partition(".")[0] or "archive")
+        try:
+            with replacing(path) as file:
+                write(file, obj, path.name.partition(".")[0] or "archive")
+        except OSError as error:
+            if not path.parent.is_dir():
+                raise SavedFileError(f"Parent directory {path.parent} does not exist.") from error
+            raise SavedFileError(f"{path} cannot be written: {error.strerror or error}") from error
     elif hasattr(f, "write"):
         content = io.BytesIO()
         write(content, obj, "archive")
@@ -73,24 +77,6 @@ def save(
         raise ArgumentError(
             f"expected a path or a file that is open for writing bytes, but got {type(f).__name__}"
         )
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place when all is written."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if not path.parent.is_dir():
-            raise SavedFileError(f"Parent directory {path.parent} does not exist.") from error
-        raise SavedFileError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(

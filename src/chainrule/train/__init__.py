@@ -6,7 +6,7 @@
 iris · 150 rows · 4 features · 3 classes · network 4-8-3 · cross-entropy · Adam
 """
 
-from chainrule.train.files import OutputFiles, output_files, write_atomically
+from chainrule.train.files import OutputFiles, output_files
 from chainrule.train.gradients import GradientCheck, check_parameters
 from chainrule.train.loop import Best, Epoch, evaluate, fit
 from chainrule.train.metrics import (
@@ -48,5 +48,4 @@ __all__ = [
     "r_squared",
     "root_mean_squared_error",
     "save_model",
-    "write_atomically",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -56,23 +54,3 @@ def _require_writable(folder: Path) -> None:
         raise OutputError(
             f"nothing can be written to the folder {folder} ({reason}): choose another"
         ) from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that its path holds, at any moment, either what it held before or all of `content`.
-
-    Raises:
-        OutputError: it cannot be written; what was there before is unchanged.
-    """
-    # In the same folder, because a rename across file systems is a copy.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from chainrule import nn
 from chainrule.data import CategoryFeature, ClassTarget, NumericFeature, NumericTarget, Preparation
 from chainrule.errors import ModelFileError, OptionError
-from chainrule.train.files import write_atomically
+from chainrule.files import write_atomically
 from chainrule.train.model import TableModel
 from chainrule.train.record import Record
 

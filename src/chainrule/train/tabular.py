@@ -18,7 +18,8 @@ from chainrule.data import (
     target_kind,
 )
 from chainrule.errors import DataError
-from chainrule.train.files import OutputFiles, write_atomically
+from chainrule.files import write_atomically
+from chainrule.train.files import OutputFiles
 from chainrule.train.gradients import GradientCheck, check_parameters
 from chainrule.train.loop import Best, Callback, Epoch, fit
 from chainrule.train.model import TableModel, outputs_of
