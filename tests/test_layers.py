@@ -40,6 +40,9 @@ LAYERS = (
     "checking",
     # functions as graphs
     "graph",
+    "walkthrough",
+    "diagnosis",
+    "compiled",
     # networks and their training
     "nn",
     "optim",
