@@ -7,10 +7,10 @@
 """
 
 from chainrule.data.builtin import BUILT_IN, load, open_table
+from chainrule.data.examples import Examples, Mixture, Source
 from chainrule.data.preparation import (
     CategoryFeature,
     ClassTarget,
-    Examples,
     NumericFeature,
     NumericTarget,
     Preparation,
@@ -25,9 +25,11 @@ __all__ = [
     "ClassTarget",
     "Column",
     "Examples",
+    "Mixture",
     "NumericFeature",
     "NumericTarget",
     "Preparation",
+    "Source",
     "Split",
     "Table",
     "load",

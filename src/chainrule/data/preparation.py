@@ -7,30 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.data.examples import Examples
 from chainrule.data.suggestions import did_you_mean
 from chainrule.data.table import Column, Kind, Table, is_missing, parse_number
 from chainrule.errors import DataError
-
-
-class Examples(NamedTuple):
-    """Arrays to learn from: features of shape (rows, inputs) and targets, first axis rows."""
-
-    features: NDArray[Any]
-    targets: NDArray[Any]
-
-    def take(self, rows: Any) -> Examples:
-        """The examples of the given rows."""
-        return Examples(self.features[rows], self.targets[rows])
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.features)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from chainrule.nn.initializers import (
     he_uniform,
     initializer,
 )
-from chainrule.nn.layers import Linear, Sequential, multilayer
+from chainrule.nn.layers import Dropout, Linear, Sequential, multilayer
 from chainrule.nn.losses import binary_cross_entropy_with_logits, cross_entropy, mean_squared_error, one_hot
 from chainrule.nn.module import Module
 
@@ -39,6 +39,7 @@ __all__ = [
     "GELU",
     "INITIALIZERS",
     "Activation",
+    "Dropout",
     "Identity",
     "LeakyReLU",
     "Linear",

@@ -1,4 +1,4 @@
-"""Linear and Sequential: the layers of a multilayer network, and `multilayer`, which stacks them."""
+"""Linear, Dropout and Sequential: the layers of a multilayer network, and `multilayer`, which stacks them."""
 
 from __future__ import annotations
 
@@ -74,6 +74,40 @@ class Linear(Module):
         return f"{inputs}, {outputs}" + (", bias=False" if self.bias is None else "")
 
 
+class Dropout(Module):
+    """Zeros a random share of the elements while training, and scales the others so that the mean stays.
+
+    Srivastava et al. (2014), with the scale at training time, so that prediction needs none.
+
+    Args:
+        share: the probability of each element to become 0.
+        generator: a NumPy generator or a seed for it; None draws from the system's entropy.
+
+    Raises:
+        OptionError: a share that is not at least 0 and below 1.
+
+    >>> layer = Dropout(0.5, generator=0)
+    >>> layer(np.ones(6)).tolist(), layer.eval()(np.ones(6)).tolist()
+    ([2.0, 2.0, 2.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    """
+
+    def __init__(self, share: float, generator: np.random.Generator | int | None = None) -> None:
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+            raise OptionError(f"Dropout({share!r}): the share must be a number of at least 0 and below 1")
+        self.share, self.generator = float(share), np.random.default_rng(generator)
+
+    def forward(self, x: Any) -> Tensor:
+        """`x` with a random share of its elements 0; `x` itself when predicting."""
+        if not self.training or not self.share:
+            return x  # type: ignore[no-any-return]
+        kept = self.generator.random(x.shape, dtype=np.float32) >= self.share
+        return x * (kept / (1 - self.share)).astype(x.dtype)  # type: ignore[no-any-return]
+
+    def arguments(self) -> str:
+        """The share."""
+        return f"{self.share:g}"
+
+
 class Sequential(Module):
     """Modules applied one after the other; they are numbered from 0 in names of parameters.
 
@@ -110,14 +144,16 @@ class Sequential(Module):
 
 def multilayer(
     sizes: Sequence[int],
-    activation: str = "tanh",
+    activation: str | Sequence[str] = "tanh",
     *,
+    dropout: float = 0.0,
     generator: np.random.Generator | int | None = None,
     dtype: DTypeLike = np.float64,
 ) -> Sequential:
-    """A network of Linear layers of the given `sizes`, with an activation between two of them.
+    """A network of Linear layers of the given `sizes`, with an activation (and dropout) between two of them.
 
-    First weights suit the activation that follows them (He for rectifiers, else Glorot).
+    `activation` is a name, or one for each hidden layer. First weights suit the activation that follows them
+    (He for rectifiers, else Glorot).
 
     Raises:
         OptionError: fewer than two sizes, a size below 1, or an unknown activation.
@@ -131,9 +167,12 @@ def multilayer(
     """
     if len(sizes) < 2:
         raise OptionError(f"a network needs the sizes of its input and its output, not {list(sizes)}")
-    kind, generator = activation_named(activation), np.random.default_rng(generator)
+    names = [activation] * (len(sizes) - 2) if isinstance(activation, str) else list(activation)
+    if len(names) != len(sizes) - 2:
+        raise OptionError(f"{len(sizes) - 2} hidden layers need as many activations, not {len(names)}")
+    generator = np.random.default_rng(generator)
     modules: list[Module] = []
-    for inputs, outputs in pairwise(sizes[:-1]):
+    for (inputs, outputs), kind in zip(pairwise(sizes[:-1]), map(activation_named, names), strict=True):
         hidden = Linear(inputs, outputs, initializer=kind.initializer, generator=generator, dtype=dtype)
-        modules += [hidden, kind()]
+        modules += [hidden, kind(), *([Dropout(dropout, generator)] if dropout else [])]
     return Sequential(*modules, Linear(sizes[-2], sizes[-1], generator=generator, dtype=dtype))

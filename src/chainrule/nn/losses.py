@@ -1,6 +1,7 @@
 """Losses: functions of a network's output and the targets, averaged over all rows.
 
-`cross_entropy` and `one_hot` are the engine's own, under the names that people look for here.
+With `weights`, an array of shape (rows,), the average is a weighted one: a row of weight 2 counts as two rows.
+`one_hot` is the engine's own, under the name that people look for here.
 """
 
 from __future__ import annotations
@@ -9,14 +10,37 @@ from typing import Any
 
 from chainrule import ops
 from chainrule.errors import ShapeError
-from chainrule.ops import cross_entropy, one_hot
+from chainrule.ops import one_hot
 from chainrule.tensor import Tensor
 
 __all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mean_squared_error", "one_hot"]
 
 
-def mean_squared_error(prediction: Any, target: Any) -> Tensor:
-    """The mean of (prediction - target)² over all elements; both of the same shape.
+def cross_entropy(logits: Any, labels: Any, weights: Any = None) -> Tensor:
+    """Mean cross-entropy between softmax(logits), shape (rows, classes), and labels, in nats.
+
+    Labels are class numbers, shape (rows,), or probabilities of every class, shape (rows, classes).
+
+    Raises:
+        ShapeError: shapes that do not fit together, or a label that is no class.
+
+    >>> import numpy as np
+    >>> logits = np.array([[0.0, 0.0], [0.0, np.log(3)]])
+    >>> round(float(cross_entropy(logits, np.array([1, 1]), weights=np.array([1.0, 0.0]))), 4)  # log(2)
+    0.6931
+    """
+    loss: Tensor
+    if weights is None:
+        loss = ops.cross_entropy(logits, labels)
+        return loss
+    labels = labels if labels.shape == logits.shape else one_hot(labels, logits.shape[-1], logits.dtype)
+    # The cross-entropy is linear in the probabilities, so the weights may go there.
+    loss = ops.sum(ops.cross_entropy_of_logits(logits, labels * weights[:, None])) / ops.sum(weights)
+    return loss
+
+
+def mean_squared_error(prediction: Any, target: Any, weights: Any = None) -> Tensor:
+    """The mean of (prediction - target)² over all elements; both of the same shape, the first axis rows.
 
     Raises:
         ShapeError: the shapes differ; (n, 1) against (n,) would silently become (n, n).
@@ -26,11 +50,13 @@ def mean_squared_error(prediction: Any, target: Any) -> Tensor:
     2.0
     """
     _require_same_shape("mean_squared_error", prediction, target)
-    loss: Tensor = ops.mean_squared_error(prediction, target)
-    return loss
+    if weights is None:
+        loss: Tensor = ops.mean_squared_error(prediction, target)
+        return loss
+    return _weighted_mean((prediction - target) ** 2, weights)
 
 
-def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Tensor:
+def binary_cross_entropy_with_logits(logits: Any, targets: Any, weights: Any = None) -> Tensor:
     """Mean cross-entropy between sigmoid(logits) and targets in [0, 1], both of the same shape, in nats.
 
     Raises:
@@ -42,8 +68,15 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Tensor:
     """
     _require_same_shape("binary_cross_entropy_with_logits", logits, targets)
     # One softplus for each side: softplus(z) - y z would cancel to nothing where the answer is certain.
-    loss: Tensor = ops.mean(ops.softplus(-logits) * targets + ops.softplus(logits) * (1 - targets))
-    return loss
+    each: Tensor = ops.softplus(-logits) * targets + ops.softplus(logits) * (1 - targets)
+    return ops.mean(each) if weights is None else _weighted_mean(each, weights)
+
+
+def _weighted_mean(each: Tensor, weights: Any) -> Tensor:
+    """The mean of all elements, those of a row with its weight."""
+    rows = weights.reshape(weights.shape + (1,) * (len(each.shape) - 1))
+    mean: Tensor = ops.sum(each * rows) / (ops.sum(weights) * (each.size / each.shape[0]))
+    return mean
 
 
 def _require_same_shape(function: str, output: Any, target: Any) -> None:

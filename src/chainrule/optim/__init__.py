@@ -5,7 +5,12 @@
 ['sgd', 'adam', 'adamw', 'rmsprop', 'adagrad']
 """
 
+from chainrule.optim.clipping import clip_norm
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.rules import RULES, Rule, adagrad, adam, adamw, rmsprop, rule, sgd
+from chainrule.optim.schedules import SCHEDULES, Schedule, schedule
 
-__all__ = ["RULES", "Optimizer", "Rule", "adagrad", "adam", "adamw", "rmsprop", "rule", "sgd"]
+__all__ = [
+    "RULES", "SCHEDULES", "Optimizer", "Rule", "Schedule", "adagrad", "adam", "adamw", "clip_norm", "rmsprop", "rule",
+    "schedule", "sgd",
+]  # fmt: skip

@@ -6,9 +6,11 @@
 iris · 150 rows · 4 features · 3 classes · network 4-8-3 · cross-entropy · Adam
 """
 
+from chainrule.train.callbacks import Best, EarlyStopping
+from chainrule.train.checkpoint import load_checkpoint, save_checkpoint
 from chainrule.train.files import OutputFiles, output_files
 from chainrule.train.gradients import GradientCheck, check_parameters
-from chainrule.train.loop import Best, Epoch, evaluate, fit
+from chainrule.train.loop import Epoch, Training, evaluate, fit
 from chainrule.train.metrics import (
     accuracy,
     confusion_table,
@@ -26,6 +28,7 @@ from chainrule.train.tasks import Classification, Evaluation, Regression
 __all__ = [
     "Best",
     "Classification",
+    "EarlyStopping",
     "Epoch",
     "Evaluation",
     "GradientCheck",
@@ -35,17 +38,20 @@ __all__ = [
     "Settings",
     "TableModel",
     "TableTraining",
+    "Training",
     "accuracy",
     "check_parameters",
     "confusion_table",
     "evaluate",
     "fit",
     "hidden_sizes",
+    "load_checkpoint",
     "load_model",
     "loss_curve",
     "mean_absolute_error",
     "output_files",
     "r_squared",
     "root_mean_squared_error",
+    "save_checkpoint",
     "save_model",
 ]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from chainrule.data import Examples
+from chainrule.data import Examples, Source
 from chainrule.errors import DataError, DivergedError, OptionError
 from chainrule.modes import no_grad
 from chainrule.nn import Module
-from chainrule.optim import Optimizer
+from chainrule.optim import Optimizer, Schedule, clip_norm, schedule
 from chainrule.tensor import Tensor
 
-Loss = Callable[[Tensor, Any], Tensor]
+Model = Callable[[Any], Tensor]
+Loss = Callable[..., Tensor]
 Score = Callable[[Any, Any], float]
 
 
@@ -28,9 +29,10 @@ class Epoch:
     Attributes:
         number: which epoch, counted from 1; `epochs` is how many are planned.
         training_loss: mean over the rows, each measured before the step that used it.
-        validation_loss: mean over the held-out rows, after the epoch.
+        validation_loss: mean over the held-out rows, after the epoch; NaN where there are none.
         score: the metric on the held-out rows; None where there is none.
         seconds: since training began.
+        rate: the learning rate of the epoch.
     """
 
     number: int
@@ -39,58 +41,156 @@ class Epoch:
     validation_loss: float
     score: float | None
     seconds: float
+    rate: float = math.nan
+
+    @property
+    def loss(self) -> float:
+        """The loss to judge the epoch by: on the held-out rows if there are any, else on those trained on."""
+        return self.training_loss if math.isnan(self.validation_loss) else self.validation_loss
 
 
 Callback = Callable[[Epoch], object]
 
 
-class Best:
-    """A callback that remembers the parameters of the epoch with the lowest validation loss."""
+@dataclass(eq=False)
+class Training:
+    """One training run: what is trained, on what, and how far it is.
 
-    def __init__(self, model: Module) -> None:
-        self.model = model
-        self.epoch: Epoch | None = None
-        self._state = model.state_dict()
+    `fit` makes one and runs it. Made by hand, it can be saved between two epochs and continued (see
+    `save_checkpoint`), with the same result to the last bit.
 
-    def __call__(self, epoch: Epoch) -> None:
-        """Compare an epoch with the best so far."""
-        if self.epoch is None or epoch.validation_loss < self.epoch.validation_loss:
-            self.epoch, self._state = epoch, self.model.state_dict()
+    Attributes:
+        model: called with features; an `nn.Module`, or any function whose parameters the optimizer holds.
+        training: examples to learn from, or another source of mini-batches.
+        validation: examples to measure on; None for none.
+        loss: function (output, targets), or (output, targets, weights) for examples with weights, whose mean over
+            a mini-batch is minimised.
+        optimizer: holds the parameters.
+        epochs: how often to go through the training part.
+        batch: rows in a mini-batch; the last one of an epoch may have fewer.
+        order: the generator of the order of rows; None keeps them in the order they have.
+        score: function (output array, targets) measured on the validation part.
+        schedule: the factor on the optimizer's rate, by how much of the training is done.
+        clip: the longest gradient, all parameters together; None for no limit.
+        accumulate: mini-batches for each step: as one step on a batch so many times as large.
+        history: the epochs so far.
+    """
 
-    def restore(self) -> None:
-        """Put those parameters back into the model."""
-        self.model.load_state_dict(self._state)
+    model: Model
+    training: Source
+    validation: Examples | None
+    loss: Loss
+    optimizer: Optimizer
+    epochs: int = 200
+    batch: int = 16
+    order: np.random.Generator | None = None
+    score: Score | None = None
+    schedule: Schedule = field(default=schedule("constant"))
+    clip: float | None = None
+    accumulate: int = 1
+    history: list[Epoch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "accumulate"):
+            amount = getattr(self, name)
+            if isinstance(amount, bool) or not isinstance(amount, int | np.integer) or amount < 1:
+                raise OptionError(f"{name} must be an integer of at least 1, not {amount!r}")
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise OptionError(f"clip must be a number above 0, not {self.clip!r}: the longest gradient")
+        for name in ("training", "validation"):
+            part = getattr(self, name)
+            if isinstance(part, Examples) and not part.rows:
+                raise DataError(f"the {name} part has no rows")
+        self.rate = self.optimizer.rate
+
+    def run(self, callbacks: Iterable[Callback] = ()) -> list[Epoch]:
+        """Train from the epoch it is at to the last; returns the history.
+
+        Raises:
+            DivergedError: the loss became infinite or NaN.
+        """
+        before = self.history[-1].seconds if self.history else 0.0
+        start, callbacks = time.perf_counter() - before, list(callbacks)
+        while len(self.history) < self.epochs:
+            epoch = self._epoch(len(self.history) + 1, start)
+            self.history.append(epoch)
+            verdicts = [watch(epoch) for watch in callbacks]
+            if any(verdict is True for verdict in verdicts):
+                break
+        return self.history
+
+    def _epoch(self, number: int, start: float) -> Epoch:
+        rate = self.optimizer.rate = self.rate * self.schedule((number - 1) / self.epochs)
+        # Overflow is reported once, as DivergedError, not as a warning for each operation.
+        with np.errstate(all="ignore"):
+            training_loss = self._train()
+        validation_loss, value = math.nan, None
+        if self.validation is not None:
+            validation_loss, value = evaluate(self.model, self.validation, self.loss, self.score)
+        epoch = Epoch(
+            number, self.epochs, training_loss, validation_loss, value, time.perf_counter() - start, rate
+        )
+        if not math.isfinite(training_loss) or not math.isfinite(epoch.loss):
+            worse = epoch.loss if math.isfinite(training_loss) else training_loss
+            raise DivergedError(
+                f"the loss became {worse} in epoch {number}: the steps are too large; try a smaller learning "
+                f"rate than {rate:g}, such as {rate / 10:g}"
+            )
+        return epoch
+
+    def _train(self) -> float:
+        """One epoch; returns the mean loss."""
+        _switch(self.model, training=True)
+        total = amount = pending = 0.0
+        waiting = 0
+        for part in self.training.batches(self.batch, self.order):
+            if not waiting:
+                self.optimizer.zero_grad()
+            value = loss_of(self.loss, self.model(part.features), part)
+            size = part.amount
+            # Weighed by its rows, so that several parts add up to the gradient of one large part.
+            (value if self.accumulate == 1 else value * size).backward()
+            total, amount = total + float(value.item()) * size, amount + size
+            waiting, pending = waiting + 1, pending + size
+            if waiting == self.accumulate:
+                self._step(pending)
+                waiting, pending = 0, 0.0
+        if waiting:
+            self._step(pending)
+        if not amount:
+            raise DataError("the training part has no rows")
+        return total / amount
+
+    def _step(self, pending: float) -> None:
+        if self.accumulate > 1:
+            for parameter in self.optimizer.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.data /= pending
+        if self.clip is not None:
+            clip_norm(self.optimizer.parameters, self.clip)
+        self.optimizer.step()
 
 
 def fit(
-    model: Module,
-    training: Examples,
-    validation: Examples,
+    model: Model,
+    training: Source,
+    validation: Examples | None = None,
     *,
     loss: Loss,
     optimizer: Optimizer,
-    epochs: int = 200,
-    batch: int = 16,
     generator: np.random.Generator | int | None = None,
-    score: Score | None = None,
+    shuffle: bool = True,
     callbacks: Iterable[Callback] = (),
+    **options: Any,
 ) -> list[Epoch]:
     """Train `model` in place and tell what happened, epoch by epoch.
 
-    Args:
-        model: called with features of shape (rows, inputs).
-        training: examples to learn from.
-        validation: examples to measure on.
-        loss: function (output, targets) whose mean over a mini-batch is minimised.
-        optimizer: holds the model's parameters.
-        epochs: how often to go through the training part.
-        batch: rows in a mini-batch; the last one of an epoch may have fewer.
-        generator: a NumPy generator or a seed: the order of rows. The same seed gives the same result.
-        score: function (output array, targets) measured on the validation part.
-        callbacks: called with each `Epoch`; one that returns True ends the training after it.
+    `generator`, a NumPy generator or a seed, gives the order of rows: the same seed gives the same result. Each of
+    the `callbacks` is called with each `Epoch`; one that returns True ends the training after it. All else is
+    described with `Training`: `epochs`, `batch`, `score`, `schedule`, `clip`, `accumulate`.
 
     Raises:
-        OptionError: epochs or batch below 1.
+        OptionError: an amount below 1.
         DataError: a part without rows.
         DivergedError: the loss became infinite or NaN.
 
@@ -101,72 +201,36 @@ def fit(
     >>> history = fit(model, examples, examples, loss=nn.mean_squared_error, optimizer=optimizer, generator=0)
     >>> len(history), model.weight.data.round(3)
     (200, array([[3.]]))
+
+    Any function will do whose parameters the optimizer has:
+
+    >>> slope = Tensor(np.zeros(()), requires_grad=True)
+    >>> optimizer = Optimizer([slope], "sgd", rate=0.5)
+    >>> _ = fit(lambda x: slope * x, examples, loss=nn.mean_squared_error, optimizer=optimizer, generator=0)
+    >>> round(float(slope.data), 3)
+    3.0
     """
-    _check_amounts(epochs, batch, training, validation)
-    order, start, history = np.random.default_rng(generator), time.perf_counter(), list[Epoch]()
-    watchers = [history.append, *callbacks]
-    for number in range(1, epochs + 1):
-        training_loss = _train_one_epoch(model, training, loss, optimizer, batch, order)
-        validation_loss, value = evaluate(model, validation, loss, score)
-        _require_finite(training_loss + validation_loss, number, optimizer.rate)
-        seconds = time.perf_counter() - start
-        epoch = Epoch(number, epochs, training_loss, validation_loss, value, seconds)
-        verdicts = [watch(epoch) for watch in watchers]
-        if any(verdict is True for verdict in verdicts):
-            break
-    return history
+    order = np.random.default_rng(generator) if shuffle else None
+    return Training(model, training, validation, loss, optimizer, order=order, **options).run(callbacks)
 
 
 def evaluate(
-    model: Module, examples: Examples, loss: Loss, score: Score | None = None
+    model: Model, examples: Examples, loss: Loss, score: Score | None = None
 ) -> tuple[float, float | None]:
     """The loss and the score of a model on examples, without training."""
-    model.eval()
+    _switch(model, training=False)
     with no_grad(), np.errstate(all="ignore"):
         output = model(examples.features)
-        value = float(loss(output, examples.targets).item())
+        value = float(loss_of(loss, output, examples).item())
     return value, None if score is None else score(output.data, examples.targets)
 
 
-def _train_one_epoch(
-    model: Module,
-    examples: Examples,
-    loss: Loss,
-    optimizer: Optimizer,
-    batch: int,
-    order: np.random.Generator,
-) -> float:
-    model.train()
-    # One gather for the epoch, so that a mini-batch is a contiguous view.
-    shuffled, total = examples.take(order.permutation(examples.rows)), 0.0
-    # Overflow is reported once, as DivergedError, not as a warning for each operation.
-    with np.errstate(all="ignore"):
-        for start in range(0, examples.rows, batch):
-            part = shuffled.take(slice(start, start + batch))
-            total += _step(model, part, loss, optimizer) * part.rows
-    return total / examples.rows
+def loss_of(loss: Loss, output: Tensor, examples: Examples) -> Tensor:
+    """The loss of a model's output; weights are only passed where there are any."""
+    weights = () if examples.weights is None else (examples.weights,)
+    return loss(output, examples.targets, *weights)
 
 
-def _step(model: Module, part: Examples, loss: Loss, optimizer: Optimizer) -> float:
-    optimizer.zero_grad()
-    value = loss(model(part.features), part.targets)
-    value.backward()
-    optimizer.step()
-    return float(value.item())
-
-
-def _require_finite(loss: float, epoch: int, rate: float) -> None:
-    if not math.isfinite(loss):
-        raise DivergedError(
-            f"the loss became {loss} in epoch {epoch}: the steps are too large; try a smaller learning rate "
-            f"than {rate:g}, such as {rate / 10:g}"
-        )
-
-
-def _check_amounts(epochs: int, batch: int, training: Examples, validation: Examples) -> None:
-    for name, amount in (("epochs", epochs), ("batch", batch)):
-        if isinstance(amount, bool) or not isinstance(amount, int | np.integer) or amount < 1:
-            raise OptionError(f"{name} must be an integer of at least 1, not {amount!r}")
-    for name, part in (("training", training), ("validation", validation)):
-        if not part.rows:
-            raise DataError(f"the {name} part has no rows")
+def _switch(model: Model, training: bool) -> None:
+    if isinstance(model, Module):
+        model.train(training)

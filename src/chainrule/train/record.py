@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import math
 from typing import Any
@@ -68,22 +69,22 @@ class Record:
         """An integer."""
         return self._integer(name, self.value(name))
 
-    def texts(self, name: str) -> list[str]:
+    def texts(self, name: str) -> builtins.list[str]:
         """A list of texts."""
-        return [self._text(f"{name}[{i}]", value) for i, value in enumerate(self._list(name))]
+        return [self._text(f"{name}[{i}]", value) for i, value in enumerate(self.list(name))]
 
-    def integers(self, name: str) -> list[int]:
+    def integers(self, name: str) -> builtins.list[int]:
         """A list of integers."""
-        return [self._integer(f"{name}[{i}]", value) for i, value in enumerate(self._list(name))]
+        return [self._integer(f"{name}[{i}]", value) for i, value in enumerate(self.list(name))]
 
     def record(self, name: str) -> Record:
         """A JSON object inside this one."""
         return Record(self.value(name), self.file, f"{self.place}{name}.")
 
-    def records(self, name: str) -> list[Record]:
+    def records(self, name: str) -> builtins.list[Record]:
         """A list of JSON objects."""
         return [
-            Record(value, self.file, f"{self.place}{name}[{i}].") for i, value in enumerate(self._list(name))
+            Record(value, self.file, f"{self.place}{name}[{i}].") for i, value in enumerate(self.list(name))
         ]
 
     def numbers(self, name: str) -> dict[str, float]:
@@ -91,9 +92,10 @@ class Record:
         inner = self.record(name)
         return {key: inner.number(key) for key in inner.fields}
 
-    def _list(self, name: str) -> list[Any]:
+    def list(self, name: str) -> builtins.list[Any]:
+        """A list, of whatever is in it."""
         value = self.value(name)
-        if not isinstance(value, list):
+        if not isinstance(value, builtins.list):
             raise self._wrong(self.place + name, "a list", value)
         return value
 

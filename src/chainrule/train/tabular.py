@@ -19,9 +19,10 @@ from chainrule.data import (
 )
 from chainrule.errors import DataError
 from chainrule.files import write_atomically
+from chainrule.train.callbacks import Best
 from chainrule.train.files import OutputFiles
 from chainrule.train.gradients import GradientCheck, check_parameters
-from chainrule.train.loop import Best, Callback, Epoch, fit
+from chainrule.train.loop import Callback, Epoch, fit
 from chainrule.train.model import TableModel, outputs_of
 from chainrule.train.model_file import save_model
 from chainrule.train.picture import loss_curve
