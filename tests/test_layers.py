@@ -48,6 +48,7 @@ LAYERS = (
     "optim",
     "data",
     "train",
+    "estimators",
     # other libraries' spellings, and programs that are written in them
     "torch",
     "tensorflow",

@@ -31,7 +31,13 @@ from chainrule.nn.initializers import (
     initializer,
 )
 from chainrule.nn.layers import Dropout, Linear, Sequential, multilayer
-from chainrule.nn.losses import binary_cross_entropy_with_logits, cross_entropy, mean_squared_error, one_hot
+from chainrule.nn.losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    mean_squared_error,
+    one_hot,
+    weighted_mean,
+)
 from chainrule.nn.module import Module
 
 __all__ = [
@@ -61,4 +67,5 @@ __all__ = [
     "mean_squared_error",
     "multilayer",
     "one_hot",
+    "weighted_mean",
 ]

@@ -13,7 +13,13 @@ from chainrule.errors import ShapeError
 from chainrule.ops import one_hot
 from chainrule.tensor import Tensor
 
-__all__ = ["binary_cross_entropy_with_logits", "cross_entropy", "mean_squared_error", "one_hot"]
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "mean_squared_error",
+    "one_hot",
+    "weighted_mean",
+]
 
 
 def cross_entropy(logits: Any, labels: Any, weights: Any = None) -> Tensor:
@@ -53,7 +59,7 @@ def mean_squared_error(prediction: Any, target: Any, weights: Any = None) -> Ten
     if weights is None:
         loss: Tensor = ops.mean_squared_error(prediction, target)
         return loss
-    return _weighted_mean((prediction - target) ** 2, weights)
+    return weighted_mean((prediction - target) ** 2, weights)
 
 
 def binary_cross_entropy_with_logits(logits: Any, targets: Any, weights: Any = None) -> Tensor:
@@ -69,13 +75,22 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, weights: Any = N
     _require_same_shape("binary_cross_entropy_with_logits", logits, targets)
     # One softplus for each side: softplus(z) - y z would cancel to nothing where the answer is certain.
     each: Tensor = ops.softplus(-logits) * targets + ops.softplus(logits) * (1 - targets)
-    return ops.mean(each) if weights is None else _weighted_mean(each, weights)
+    return weighted_mean(each, weights)
 
 
-def _weighted_mean(each: Tensor, weights: Any) -> Tensor:
-    """The mean of all elements, those of a row with its weight."""
+def weighted_mean(each: Any, weights: Any = None) -> Tensor:
+    """The mean of all elements, shape (rows, …), those of a row with its weight: a part of losses of your own.
+
+    >>> import numpy as np
+    >>> weighted_mean(np.array([[1.0], [3.0]]), np.array([3.0, 1.0])).item()
+    1.5
+    """
+    mean: Tensor
+    if weights is None:
+        mean = ops.mean(each)
+        return mean
     rows = weights.reshape(weights.shape + (1,) * (len(each.shape) - 1))
-    mean: Tensor = ops.sum(each * rows) / (ops.sum(weights) * (each.size / each.shape[0]))
+    mean = ops.sum(each * rows) / (ops.sum(weights) * (each.size / each.shape[0]))
     return mean
 
 

@@ -1,0 +1,164 @@
+"""NetworkRegressor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_array
+
+from chainrule import nn, ops
+from chainrule.errors import OptionError
+from chainrule.estimators.base import Network
+from chainrule.tensor import Tensor
+
+
+def _half_squared_error(output: Any, targets: Any, weights: Any) -> Tensor:
+    loss: Tensor = 0.5 * nn.mean_squared_error(output, targets, weights)
+    return loss
+
+
+def _absolute_error(output: Any, targets: Any, weights: Any) -> Tensor:
+    return nn.weighted_mean(ops.abs(output - targets), weights)
+
+
+def _huber(output: Any, targets: Any, weights: Any) -> Tensor:
+    """Squared within 1 of the target, and absolute beyond, Huber (1964)."""
+    error = ops.abs(output - targets)
+    return nn.weighted_mean(ops.where(error < 1, 0.5 * error * error, error - 0.5), weights)
+
+
+def _poisson(output: Any, targets: Any, weights: Any) -> Tensor:
+    """The negative log-likelihood of counts of mean exp(output), without what does not depend on it."""
+    return nn.weighted_mean(ops.exp(output) - targets * output, weights)
+
+
+LOSSES = {
+    "squared_error": _half_squared_error,
+    "absolute_error": _absolute_error,
+    "huber": _huber,
+    "poisson": _poisson,
+}
+
+
+class NetworkRegressor(RegressorMixin, Network):
+    """A neural network that predicts one number a row, or several; scikit-learn's interface.
+
+    Parameters mean what they mean in scikit-learn's `MLPRegressor`. What that lacks:
+
+    - `activation`: any of `nn.ACTIVATIONS`, or one for each hidden layer;
+    - `solver`: any of `optim.RULES`, or "lbfgs";
+    - `learning_rate`: "constant", "invscaling", "adaptive" (the last two as there), or any of `optim.SCHEDULES`;
+    - `dropout`: the share of hidden values that is zeroed in each step;
+    - `loss`: "squared_error", "poisson" (as there), "absolute_error" or "huber";
+    - `categorical_features`: columns to encode one-hot, as names, positions or a mask, or "from_dtype" for those of
+      a DataFrame that are no numbers; a category that was not seen in training gives zeros;
+    - `callbacks`: each is called with every `train.Epoch`; one that returns True ends the training.
+
+    After `fit`: `coefs_`, `intercepts_`, `n_iter_`, `loss_`, `loss_curve_`, `best_loss_`, `validation_scores_`, as
+    there; `history_` (a dict of lists, one entry an epoch) and `network_` (the `nn.Sequential`).
+
+    >>> X = np.linspace(-1, 1, 50)[:, None]
+    >>> model = NetworkRegressor((16,), "tanh", solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> round(float(model.predict([[0.5]])[0]), 1)
+    0.2
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        loss: str = "squared_error",
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: int = 10,
+        max_fun: int = 15000,
+        dropout: float = 0.0,
+        categorical_features: Any = None,
+        callbacks: Any = (),
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.loss = loss
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.dropout = dropout
+        self.categorical_features = categorical_features
+        self.callbacks = callbacks
+
+    def _encoded_targets(self, y: Any, classes: Any, reset: bool) -> NDArray[Any]:
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        targets = y.astype(np.float64) if y.dtype.kind != "f" else y
+        several: NDArray[Any] = targets[:, None] if targets.ndim == 1 else targets
+        if self.loss not in LOSSES:
+            raise OptionError(f"loss={self.loss!r}: choose one of {', '.join(LOSSES)}")
+        if self.loss == "poisson" and several.min() < 0:
+            raise ValueError(f"loss='poisson' is for counts, and y has {several.min()}")
+        if reset:
+            self.n_outputs_, self._flat = several.shape[1], targets.ndim == 1
+        elif several.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {several.shape[1]} values a row, unlike the first call's {self.n_outputs_}"
+            )
+        return several
+
+    def _loss(self, output: Any, targets: Any, weights: Any) -> Tensor:
+        return LOSSES[self.loss](output, targets.astype(output.dtype), weights)
+
+    def _score_of(self, outputs: NDArray[Any], targets: NDArray[Any], weights: Any) -> float:
+        return float(r2_score(targets, self._means(outputs), sample_weight=weights))
+
+    def _means(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        means: NDArray[Any] = np.exp(outputs) if self.loss == "poisson" else outputs
+        return means
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The predicted numbers, shape (rows,), or (rows, outputs) if `y` had several."""
+        means = self._means(self._outputs(X))
+        return means.reshape(len(means)) if self._flat else means
+
+    def __sklearn_tags__(self) -> Any:
+        """Several values a row are supported."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
