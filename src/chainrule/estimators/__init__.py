@@ -3,7 +3,7 @@
 >>> from chainrule.estimators import NetworkClassifier
 >>> from sklearn.datasets import load_iris
 >>> X, y = load_iris(return_X_y=True)
->>> model = NetworkClassifier(hidden_layer_sizes=(16,), learning_rate_init=0.01, random_state=0).fit(X, y)
+>>> model = NetworkClassifier((16,), solver="lbfgs", alpha=0.1, max_iter=1000, random_state=0).fit(X, y)
 >>> model.score(X, y) > 0.95
 True
 """
