@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.derived import derived_speed
+from benchmarks.deriving import deriving_time
 from benchmarks.report import Finding
 
 IMPORT_RUNS = 15
@@ -283,6 +285,8 @@ OTHERS: Mapping[str, Callable[[], list[Finding]]] = {
     "chain": chain,
     "memory": peak_memory,
     "size": installed_size,
+    "derived": derived_speed,
+    "deriving": deriving_time,
 }
 
 

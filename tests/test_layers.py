@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "chainrule"
 # From the top down. A package stands for all its modules, unless one of them has a line of its own.
 LAYERS = (
     "errors",
+    "suggestions",
     "typing",
     "files",
     "lines",

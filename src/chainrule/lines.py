@@ -34,6 +34,15 @@ def place(frame: FrameType) -> Place:
         frame = above
 
 
+def is_own(file: str) -> bool:
+    """Whether a file is this package's or NumPy's.
+
+    >>> is_own(np.__file__), is_own("model.py")
+    (True, False)
+    """
+    return file.startswith(_inside)
+
+
 def stores_an_element(frame: FrameType) -> bool:
     """Whether `frame` is executing an assignment like ``a[i] = v``."""
     return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]

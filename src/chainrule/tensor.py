@@ -263,6 +263,23 @@ class Tensor(Operators):
         g = self._one() if g is None and self._data.shape == () else _seed(self, g)
         sweep_from(self, node, g, (), self._deposit, create_graph, retain_graph)
 
+    def _sweep(
+        self,
+        node: Node,
+        g: Any,
+        sinks: Collection[Node],
+        deposit: Callable[[Watch, Any], None] | None,
+        create_graph: bool,
+        retain_graph: bool | None,
+    ) -> dict[Node, Any]:
+        """`sweep_from`, for this class of Tensors."""
+        retain = create_graph if retain_graph is None else retain_graph
+        if not create_graph:
+            return sweep(node, g._data if isinstance(g, Tensor) else g, sinks, deposit, None, retain)
+        kind = type(self)
+        g = g if isinstance(g, Tensor) else kind._wrapped(g)
+        return sweep(node, g, sinks, deposit, _residuals_of(kind), retain)
+
     def _one(self) -> Any:
         """The cotangent to start from: ones of this shape and type."""
         data = self._data
@@ -584,12 +601,7 @@ def sweep_from(
     retain_graph: bool | None,
 ) -> dict[Node, Any]:
     """Run one reverse sweep from `tensor`, whose node is `node`; with `create_graph`, recorded on Tensors."""
-    retain = create_graph if retain_graph is None else retain_graph
-    if not create_graph:
-        return sweep(node, g._data if isinstance(g, Tensor) else g, sinks, deposit, None, retain)
-    kind = type(tensor)
-    g = g if isinstance(g, Tensor) else kind._wrapped(g)
-    return sweep(node, g, sinks, deposit, _residuals_of(kind), retain)
+    return tensor._sweep(node, g, sinks, deposit, create_graph, retain_graph)
 
 
 def _residuals_of(kind: type[Tensor]) -> Callable[[Node], tuple[Any, ...]]:

@@ -68,12 +68,7 @@ def test_the_source_equals_the_engine(case: Case) -> None:
         np.testing.assert_allclose(g, expected, rtol=1e-11, atol=1e-12)
 
 
-REFUSED = {"where", "median", "quantile"}
-"""A gradient inside of a traced function, behind a selection whose mask would be frozen."""
-SECOND = [case for case in ROWS if case.differentiable and not (case.name in REFUSED or "nan" in repr(case))]
-
-
-@pytest.mark.parametrize("case", SECOND, ids=repr)
+@pytest.mark.parametrize("case", ROWS, ids=repr)
 def test_a_function_of_the_gradient_is_derived_too(case: Case) -> None:
     arrays = [np.asarray(a, float) for a in case.drawn()]
     argnums = tuple(range(len(arrays)))

@@ -16,6 +16,8 @@ from chainrule.errors import ChainruleError
 COMMANDS = {
     "train": "Train a network on a table.",
     "predict": "Predict with a trained network.",
+    "derive": "Write the backward pass of a function as NumPy source.",
+    "explain": "Every number of a function's value and gradient, step by step.",
     "run": "Run a notebook or program of PyTorch or TensorFlow.",
 }
 """Each command with its line in the help; it is defined as `command` in the module of its name."""

@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import NamedTuple
 
-from chainrule.data.suggestions import did_you_mean
+from chainrule.suggestions import did_you_mean
 from chainrule.data.table import Table
 from chainrule.errors import DataError
 

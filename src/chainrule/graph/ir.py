@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -26,17 +26,16 @@ from chainrule.typing import DType, Shape, Tree
 class Variable:
     """An array of a graph: its value while tracing, the user's name for it, and where it is made.
 
-    `of` is the Variable whose cotangent this is, if it is one; `backward` says that the reverse sweep made it.
+    `of` is the Variable whose cotangent this is, if it is one; `backward` says that a reverse sweep made it, and
+    which: the second is that of `order=2`. A parameter is a constant that the function changes, or is derived by.
     """
 
-    __slots__ = ("backward", "hint", "is_input", "of", "place", "value")
+    __slots__ = ("backward", "hint", "is_input", "is_parameter", "of", "place", "value")
 
-    def __init__(
-        self, value: Any, hint: str = "", place: Place | None = None, backward: bool = False
-    ) -> None:
+    def __init__(self, value: Any, hint: str = "", place: Place | None = None, backward: int = 0) -> None:
         self.value, self.hint, self.place, self.backward = value, hint, place, backward
         self.of: Variable | None = None
-        self.is_input = False
+        self.is_input = self.is_parameter = False
 
     @property
     def shape(self) -> Shape:
@@ -150,8 +149,8 @@ def replaced(parameter: Any, replace: Callable[[Variable], Any]) -> Any:
 class Graph:
     """A traced function: inputs, constants, equations, and the result.
 
-    `print(graph)` shows one equation per line with shape and type; `graph(*arrays)` runs it, on arguments of the
-    same structure as those it was traced with.
+    `print(graph)` shows one equation per line with shape and type, a notebook its picture; `graph(*arrays)` runs it, on
+    arguments of the same structure as those it was traced with.
 
     >>> import numpy as np, chainrule as cr
     >>> graph = cr.trace(lambda x: x**2 + 4 * x, 3.0)
@@ -164,6 +163,9 @@ class Graph:
     >>> float(graph(5.0))
     45.0
     """
+
+    _drawn: ClassVar[Callable[[Graph], str]]
+    """`emit.drawing` assigns its `svg` to it."""
 
     def __init__(
         self, name: str, arguments: tuple[tuple[Tree, ...], dict[str, Tree]], constants: Iterable[Variable],
@@ -210,6 +212,9 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph({self.name}: {len(self.inputs)} inputs, {len(self.equations)} equations)"
+
+    def _repr_svg_(self) -> str:
+        return self._drawn()
 
 
 class _Bare(str):
@@ -265,10 +270,10 @@ def shown(value: Any, names: Mapping[Variable, str]) -> str:
 
 _TEXTBOOK = {
     "Z": "matmul add linear affine contraction convolution",
-    "A": "sigmoid tanh relu softmax softplus standardized erf",
-    "D": "subtract", "E": "exp exp2 expm1", "L": "log log1p log2 log10 log_softmax logsumexp",
+    "A": "sigmoid tanh relu softmax softplus standardized standardized_by standardized_with_margin erf",
+    "D": "subtract", "E": "exp exp2 expm1", "L": "log log1p log2 log10 log_softmax log_sigmoid logsumexp",
     "S": "sum pow square cumulative_sum", "P": "multiply prod cumulative_prod", "Q": "divide reciprocal",
-    "M": "mean max min maximum minimum", "R": "sqrt cbrt p_norm", "V": "var std",
+    "M": "max min maximum minimum", "R": "sqrt cbrt p_norm", "mu": "mean", "var": "var", "std": "std",
     "mask": "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_not isnan",
     "order": "argsort", "index": "argmax argmin nonzero searchsorted",
 }  # fmt: skip
@@ -304,12 +309,22 @@ def names_for(
     names = _numbered(wanted, set(taken))
     cotangents = {}
     for variable, _ in made:
-        if variable.of is not None:
-            of = variable.of
-            cotangents[variable] = "d_" + (
-                names.get(of) or of.hint or TEXTBOOK.get(prefixes.get(of, ""), "U")
-            )
+        prefix, of = cotangent_of(variable)
+        if of is not None:
+            known = names.get(of) or of.hint or TEXTBOOK.get(prefixes.get(of, ""), "U")
+            cotangents[variable] = variable.hint or prefix + known
     return names | _numbered(cotangents, {*taken, *names.values()})
+
+
+def cotangent_of(variable: Variable) -> tuple[str, Variable | None]:
+    """What a cotangent is called in front of the name of a value, and the value.
+
+    In the second sweep, the cotangent of d_Z is the change of Z along the direction, and that of Z the change of d_Z.
+    """
+    of = variable.of
+    if variable.backward < 2 or of is None:
+        return "d_", of
+    return ("v_", of.of) if of.of is not None else ("d2_", of)
 
 
 def _value_name(name: str | None) -> str:
@@ -323,20 +338,22 @@ def _value_name(name: str | None) -> str:
 def _numbered(wanted: dict[Variable, str], taken: set[str]) -> dict[Variable, str]:
     """A name for each: as wanted by the only one that wants it, or else with a number behind it.
 
-    An input keeps its name in any case.
+    An input keeps its name in any case, and so does the only value that the user calls so.
     """
     counts = Counter(wanted.values())
-    used = set(taken) | {name for v, name in wanted.items() if v.is_input}
+    called = Counter(name for v, name in wanted.items() if v.hint)
+    kept = {v for v, name in wanted.items() if v.is_input or v.is_parameter or (v.hint and called[name] == 1)}
+    used = set(taken) | {wanted[v] for v in kept}
     names: dict[Variable, str] = {}
     numbers = Counter[str]()
     for variable, name in wanted.items():
         found = name
         if name in taken and counts[name] == 1 and name + "_" not in used:
             found = name + "_"
-        elif not variable.is_input or name in taken or name in names.values():
+        elif variable not in kept or name in taken or name in names.values():
             while (found == name and counts[name] > 1) or found in used:
                 numbers[name] += 1
-                found = f"{name}{numbers[name]}"
+                found = f"{name}{'_' if name[-1:].isdigit() else ''}{numbers[name]}"
         names[variable] = found
         used.add(found)
     return names

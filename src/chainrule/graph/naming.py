@@ -40,6 +40,21 @@ def user_frame(frame: FrameType) -> FrameType:
         frame = frame.f_back  # that was a Plan, which is source without a file
 
 
+def traced_frame(frame: FrameType) -> FrameType | None:
+    """The user's frame that is under way in the traced function; None where that is a function of ours or NumPy's."""
+    found = user_frame(frame)
+    above: FrameType | None = frame
+    while above is not None and above is not found:
+        if _is_tracing(above):
+            return None
+        above = above.f_back
+    return found
+
+
+def _is_tracing(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "chainrule.graph.tracing"
+
+
 def names_of_result(frame: FrameType) -> tuple[str, ...]:
     """The names under which the user stores what `frame` is computing; the caller's, where it is returned."""
     names: tuple[str, ...] = ()
@@ -57,7 +72,7 @@ def _caller(frame: FrameType) -> FrameType | None:
     """The user's frame that called `frame`; None for the traced function, whose caller only wants a graph."""
     above = frame.f_back
     while above is not None and place(above)[0] is not above.f_code:
-        if above.f_code.co_name == "trace" and above.f_globals.get("__name__") == "chainrule.graph.tracing":
+        if _is_tracing(above):
             return None
         above = above.f_back
     return above
@@ -88,12 +103,26 @@ def _targets(instructions: list[dis.Instruction], index: int) -> Stored:
     if instruction.opname == "RETURN_VALUE":
         return Stored((), True)
     if instruction.opname == "UNPACK_SEQUENCE":
-        count = instruction.arg or 0
-        following = instructions[index + 1 : index + 1 + count]
-        names = [name for i in following for name in _names_stored(i)]
-        return Stored(tuple(names) if len(names) == count else (), False)
+        return Stored(_unpacked(instructions, index), False)
     names = _names_stored(instruction)[:1]  # of a = b = ..., the first
     return Stored(tuple(names), bool(names) and _returns(instructions[index : index + 3], names[0]))
+
+
+def _unpacked(instructions: list[dis.Instruction], index: int) -> tuple[str, ...]:
+    """The names that a value is unpacked to, from the instruction number `index` on, nested ones too."""
+    wanted, names = 1, []
+    while wanted and index < len(instructions):
+        instruction = instructions[index]
+        if instruction.opname == "UNPACK_SEQUENCE":
+            wanted += (instruction.arg or 0) - 1
+        else:
+            stored = _names_stored(instruction)
+            if not stored:
+                return ()
+            names += stored
+            wanted -= len(stored)
+        index += 1
+    return tuple(names) if not wanted else ()
 
 
 def _names_stored(instruction: dis.Instruction) -> list[str]:

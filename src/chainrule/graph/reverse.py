@@ -14,7 +14,9 @@ import numpy as np
 from chainrule import ops
 from chainrule.backward import Cotangents, Node, fitted
 from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable, replaced
-from chainrule.graph.symbols import Symbol, Trace, current
+from chainrule.graph.recognition import recognised
+from chainrule.graph.recording import Trace, current
+from chainrule.graph.symbols import Symbol
 from chainrule.modes import RECORD, switched
 from chainrule.namespace import is_floating
 from chainrule.rules.elementwise import where
@@ -22,24 +24,64 @@ from chainrule.typing import Shape
 
 SAFE = frozenset({
     "add", "subtract", "negative", "positive", "tanh", "sigmoid", "relu", "softplus", "atan", "erf", "abs", "sign",
-    "maximum", "minimum", "where", "limit", "detached",
+    "maximum", "minimum", "where", "limit", "detached", "alias",
 })  # fmt: skip
 """Elementwise primitives whose derivative is finite everywhere, at ±inf too: zero stays zero behind a selection."""
 
 
 def with_gradients(graph: Graph, by: Collection[Variable]) -> tuple[Graph, dict[Variable, Atom]]:
-    """The graph with the backward pass of its scalar result behind it, and the cotangents of the inputs `by`.
+    """The graph with the backward pass of its scalar result behind it, and the cotangents of the Variables `by`.
 
-    An input that the result does not depend on has the cotangent 0.
+    A Variable that the result does not depend on has the cotangent 0.
     """
-    sweep = _Sweep(graph, by)
     (out,) = graph.outputs
-    if isinstance(out, Variable):
-        sweep.run(out)
-    made = sweep.trace
-    whole = graph.with_(equations=made.equations, constants=[*graph.constants, *made.constants])
-    zeros = {v: Literal(0, v.shape, v.dtype) for v in by}
-    return whole, zeros | {v: sweep.atom(g) for v, g in sweep.totals.items() if v in zeros}
+    return swept(graph, [(out, Literal(1, out.shape, out.dtype))], by)
+
+
+def swept(
+    graph: Graph, seeds: Iterable[tuple[Atom, Atom]], by: Collection[Variable], order: int = 1
+) -> tuple[Graph, dict[Variable, Atom]]:
+    """The graph with a reverse sweep behind it, which starts from the given cotangents: pairs of a value and its own.
+
+    Also the cotangents of the Variables `by`: 0 for one that no seed leads to. `order` says which sweep it is.
+    """
+    trace = Trace()
+    trace.equations = list(graph.equations)
+    token = current.set(trace)
+    try:
+        started = [(out, _seed(trace, g)) for out, g in seeds if isinstance(out, Variable)]
+        totals = _Sweep(trace, by, order).run(started)
+    finally:
+        current.reset(token)
+    whole = graph.with_(equations=trace.equations, constants=[*graph.constants, *trace.constants])
+    zeros: dict[Variable, Atom] = {v: Literal(0, v.shape, v.dtype) for v in by}
+    return whole, zeros | {v: trace.atom(g) for v, g in totals.items()}
+
+
+def _seed(trace: Trace, g: Atom) -> Symbol:
+    return trace.symbol(g) if isinstance(g, Variable) else Symbol._wrapped(np.asarray(g.value))
+
+
+def inner_sweep(trace: Trace, out: Symbol, seed: Any, by: Collection[Variable]) -> dict[Variable, Any]:
+    """A reverse sweep inside of a function that is being traced: its equations become part of the function's."""
+    _recognise(trace)
+    start = trace.atom(out)
+    ends = {v: trace.atom_of(v) for v in by}
+    found: dict[Variable, Any] = {}
+    if isinstance(start, Variable):
+        found = _Sweep(trace, [v for v in ends.values() if isinstance(v, Variable)], 1).run([(start, seed)])
+    trace.swept = len(trace.equations)
+    return {v: found[end] for v, end in ends.items() if isinstance(end, Variable) and end in found}
+
+
+def _recognise(trace: Trace) -> None:
+    """Let what was traced since the last sweep have its textbook form, so that its derivative has it too."""
+    tail = trace.equations[trace.swept :]
+    made = tuple(v for e in tail for v in e.outputs)
+    found = recognised(Graph("", ((), {}), trace.constants, tail, made))
+    trace.equations[trace.swept :] = found.equations
+    trace.constants += [c for c in found.constants if c not in trace.constants]
+    trace.replace({v: atom for v, atom in zip(made, found.result, strict=True) if atom is not v})
 
 
 class _Namespace:
@@ -61,37 +103,31 @@ NAMESPACE = _Namespace()
 
 
 class _Sweep:
-    """One reverse sweep over a graph."""
+    """One reverse sweep over the equations of a trace."""
 
-    def __init__(self, graph: Graph, by: Collection[Variable]) -> None:
-        self.graph = graph
-        self.trace = Trace()
-        self.trace.backward = True
-        self.trace.equations = list(graph.equations)
-        self.active = _active(graph, by)
+    def __init__(self, trace: Trace, by: Collection[Variable], order: int) -> None:
+        self.trace, self.by, self.order = trace, frozenset(by), order
+        self.equations = list(trace.equations)
+        self.active = _active(self.equations, by)
         self.totals: dict[Variable, Any] = {}
         self.untaken: dict[Variable, Any] = {}
         self.symbols: dict[Variable, Symbol] = {}
 
-    def run(self, out: Variable) -> None:
-        token = current.set(self.trace)
+    def run(self, seeds: Iterable[tuple[Variable, Symbol]]) -> dict[Variable, Any]:
+        """The cotangents of those of `by` that a seed leads to."""
+        before, self.trace.backward = self.trace.backward, self.order
         try:
             with switched(on=RECORD), np.errstate(all="ignore"):
-                for variable in (*self.graph.inputs, *self.graph.constants):
-                    self.symbols[variable] = self.trace.symbol(variable)
-                for equation in self.graph.equations:
-                    for variable in equation.outputs:
-                        self.symbols[variable] = self.trace.symbol(variable)
-                self.totals[out] = Symbol._wrapped(np.ones(out.shape, out.dtype))
-                for equation in reversed(self.graph.equations):
+                for out, seed in seeds:
+                    self._deposit(out, seed, None)
+                for equation in reversed(self.equations):
                     self._pull(equation)
-                for variable in self.graph.inputs:
-                    self._name(variable)
+                for variable in self.totals:
+                    if variable in self.by:
+                        self._name(variable)
         finally:
-            current.reset(token)
-
-    def atom(self, g: Symbol) -> Atom:
-        return self.trace.atom(g)
+            self.trace.backward = before
+        return {v: g for v, g in self.totals.items() if v in self.by}
 
     def _name(self, variable: Variable) -> None:
         """Let the finished cotangent of a Variable be called so; the user's name wins over a textbook one."""
@@ -105,7 +141,12 @@ class _Sweep:
             made.of = variable
 
     def _symbol(self, atom: Atom) -> Any:
-        return self.symbols[atom] if isinstance(atom, Variable) else atom.value
+        return self._symbol_of(atom) if isinstance(atom, Variable) else atom.value
+
+    def _symbol_of(self, variable: Variable) -> Symbol:
+        if variable not in self.symbols:
+            self.symbols[variable] = self.trace.symbol(variable)
+        return self.symbols[variable]
 
     def _pull(self, equation: Equation) -> None:
         arrived = [self.totals.get(v) for v in equation.outputs]
@@ -113,13 +154,15 @@ class _Sweep:
             return
         for variable in equation.outputs:
             self._name(variable)
+        if any(v in self.by for v in equation.outputs):
+            return  # what it is made from has no part in it
         primitive = equation.primitive
         mask = sum(1 << i for i, a in enumerate(equation.inputs) if a in self.active)
         if not mask or not primitive.differentiable:
             return
         plan = primitive.plan(len(equation.inputs), mask)
         several = primitive.outputs
-        results = tuple(self.symbols[v] for v in equation.outputs)
+        results = tuple(self._symbol_of(v) for v in equation.outputs)
         parameters = {n: replaced(p, self._array) for n, p in equation.parameters.items()}
         kept = plan.keep(
             results if several else results[0], tuple(self._symbol(a) for a in equation.inputs), parameters
@@ -138,7 +181,7 @@ class _Sweep:
 
     def _array(self, variable: Variable) -> Any:
         """The array of an index, which the trace knows again by its identity; rules may look into it."""
-        return self.symbols[variable]._data
+        return self._symbol_of(variable)._data
 
     def _deposit(self, variable: Variable, cotangent: Any, untaken: Any) -> None:
         known = self.totals.get(variable)
@@ -170,10 +213,10 @@ def _as_far_as(mask: Any, shape: Shape) -> Any:
     return ops.reshape(ops.all(mask, axis=(*range(extra), *stretched)), shape=shape)
 
 
-def _active(graph: Graph, by: Iterable[Variable]) -> set[Atom]:
+def _active(equations: Iterable[Equation], by: Iterable[Variable]) -> set[Atom]:
     """The Variables that depend on those of `by` and have gradients."""
     active: set[Atom] = set(by)
-    for equation in graph.equations:
+    for equation in equations:
         if equation.primitive.differentiable and active.intersection(equation.inputs):
             active.update(v for v in equation.outputs if is_floating(v.value))
     return active

@@ -6,6 +6,7 @@ is left out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -34,15 +35,24 @@ Rules: TypeAlias = Mapping[str, Iterable[Rule]]
 class Builder:
     """A graph under construction."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, graph: Graph | None = None) -> None:
         self.rules = rules
+        self.uses = Counter[Atom](v for e in graph.equations for v in e.used()) if graph else Counter[Atom]()
+        self.given = frozenset(graph.constants if graph else ())
         self.equations: list[Equation] = []
         self.constants: list[Variable] = []
         self.definitions: dict[Variable, Equation] = {}
         self.known: dict[Variable, Atom] = {}
+        self.finite: dict[Variable, bool] = {}  # what simplification knows of them
         self._seen: dict[Any, tuple[Variable, ...]] = {}
 
     # what rules ask --------------------------------------------------------------------------------------------
+
+    def is_constant(self, atom: Any) -> bool:
+        """Whether a value is an array that the function found, and nobody changes or differentiates by."""
+        if not isinstance(atom, Variable) or atom.is_parameter:
+            return False
+        return atom in self.given or atom in self.constants
 
     def definition(self, atom: Atom, *names: str, named: bool = True) -> Equation | None:
         """The equation of one of the given primitives that made `atom`; with named=False, not of a user's name."""
@@ -50,6 +60,18 @@ class Builder:
         if equation is None or (names and equation.name not in names) or len(equation.outputs) != 1:
             return None
         return None if not named and equation.output.named else equation
+
+    def rewritable(self, atom: Atom, *names: str) -> Equation | None:
+        """How an unnamed value of the backward pass was made: it may be written differently."""
+        found = self.definition(atom, *names, named=False)
+        return found if found is not None and found.output.backward else None
+
+    def existing(
+        self, primitive: Primitive, inputs: tuple[Atom, ...], parameters: dict[str, Any]
+    ) -> Atom | None:
+        """What an earlier equation has computed already."""
+        found = self._seen.get(key_of(Equation(primitive, inputs, primitive.defaults | parameters, ())))
+        return None if found is None else found[0]
 
     def make(self, primitive: Primitive, *inputs: Atom, like: Variable, **parameters: Any) -> Atom:
         """A new value, of the side (forward or backward) and the line of `like`."""
@@ -120,16 +142,27 @@ class Builder:
     def _alias(self, output: Variable, found: Atom) -> Atom:
         """Let `output` be `found` from now on; a name of the user's is handed on to what has none."""
         self.known[output] = found
+        if isinstance(found, Variable):
+            self.uses[found] += self.uses[output] - 1
         if not isinstance(found, Variable) or found not in self.definitions:
             return found
+        if output.backward and not found.backward:
+            return found  # a value of the forward pass is not called by the name of a cotangent
+        if output.of is not None and not found.backward:
+            return found  # a value of the forward pass is not called after a cotangent that is equal to it
         if (not found.hint and found.of is None) or (output.named and not found.named):
             found.hint, found.of = output.hint, output.of
         return found
 
 
+def is_zero(atom: Atom) -> bool:
+    """Whether an input is the number 0."""
+    return isinstance(atom, Literal) and not isinstance(atom.number, bool) and atom.number == 0
+
+
 def rewritten(graph: Graph, rules: Rules, *, keep_dead: bool = False) -> Graph:
     """The graph after one pass of the rules, without duplicate and (unless they are kept) dead equations."""
-    builder = Builder(rules)
+    builder = Builder(rules, graph)
     for equation in graph.equations:
         equation = builder.substituted(equation)
         if equation.primitive.outputs:

@@ -7,9 +7,8 @@ alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from sys import _getframe
 from types import FrameType
 from typing import Any, Self
@@ -18,187 +17,27 @@ import numpy as np
 
 from chainrule import namespace, ops
 from chainrule.backward import Node
-from chainrule.errors import UnsupportedError
+from chainrule.errors import ShapeError, UnsupportedError
 from chainrule.functions.index import take_along_axis
-from chainrule.graph.ir import Atom, Equation, Literal, Variable
-from chainrule.graph.naming import (
-    arrays_in_sight,
-    name_of_array,
-    name_of_attribute,
-    names_of_result,
-    user_frame,
-)
+from chainrule.graph.ir import Atom, Variable
+from chainrule.graph.naming import names_of_result, traced_frame
+from chainrule.graph.recording import ChangedInPlaceError, Trace, current, running
 from chainrule.lines import here
-from chainrule.modes import RECORD, TRANSFORM, mode, switched
-from chainrule.namespace import SCALARS
+from chainrule.modes import RECORD, mode, switched
 from chainrule.numpy_functions.arguments import as_tensors
-from chainrule.operators import Operators
-from chainrule.primitives import Primitive, primitive
-from chainrule.rules.elementwise import negative, subtract
-from chainrule.rules.index import argsort, getitem, index_update, is_basic
+from chainrule.operators import Operators, data_of
+from chainrule.primitives import Primitive, elementwise, primitive
+from chainrule.rules.index import argsort, index_update, is_basic
 from chainrule.rules.shape import matrix_transpose, permute_dims, reshape
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, View, _seed
+from chainrule.transforms import _as_input
 from chainrule.trees import mapped
 
 detached = primitive("detached(x)", forward=lambda x: x)
 """The value without its history: `detach()` and `no_grad()`, written down."""
 
-current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-
-
-class Trace:
-    """The equations recorded so far, and which Variable each array is."""
-
-    def __init__(self) -> None:
-        self.equations: list[Equation] = []
-        self.constants: list[Variable] = []
-        self.backward = False
-        self._copies: list[tuple[np.ndarray, np.ndarray]] = []
-        self._known: dict[int, tuple[Any, Atom]] = {}
-
-    def symbol(self, variable: Variable) -> Symbol:
-        """The Symbol of a Variable."""
-        array = variable.value
-        if id(array) in self._known:
-            array = array[...]
-        self._known[id(array)] = (array, variable)
-        symbol = _bare(array)
-        _with_leaf(symbol)
-        return symbol
-
-    def atom(self, value: Any, frame: FrameType | None = None) -> Atom:
-        """The Variable or Literal that an input of a primitive is; a new constant, if it is none yet."""
-        if type(value) is Symbol:
-            return self._variable_of(value)
-        if type(value) in SCALARS:
-            return Literal(value)
-        original = value
-        if isinstance(value, Tensor):
-            node = value._node
-            if node is not None and (node.plan is not None or mode.get() & TRANSFORM):
-                raise UnsupportedError(
-                    f"a Tensor with a history that is not traced met a traced value\n  at {here()}\n"
-                    f"Pass what it was computed from as an argument of the traced function, or detach() it."
-                )
-            value = value._data
-        array = np.asarray(value)
-        known = self._known.get(id(value))
-        return known[1] if known else self._constant(value, array, frame, original)
-
-    def _variable_of(self, symbol: Symbol) -> Atom:
-        symbol._refresh(self)
-        known = self._known.get(id(symbol._data))
-        if known is None:
-            raise UnsupportedError(
-                f"a traced value met a Tensor, and what came out was not recorded\n  at {here()}\n"
-                f"Use the Tensor's array (t.data), or pass the Tensor as an argument of the traced function."
-            )
-        return known[1]
-
-    def _constant(self, value: Any, array: np.ndarray, frame: FrameType | None, original: Any = None) -> Atom:
-        name = ""
-        made: Atom | None = None
-        if frame is not None and array.ndim:
-            known_as = value if original is None else original
-            name = name_of_array(known_as, frame) or name_of_attribute(known_as, _getframe(1))
-            made = self._made_of_another(array, frame, name)
-        number = not name and array.size and array.dtype.kind in "biuf" and (array == array.flat[0]).all()
-        if made is None and number:
-            made = Literal(array.flat[0].item(), array.shape, array.dtype)
-        elif made is None:
-            made = Variable(array, name)
-            self.constants.append(made)
-        self._known[id(value)] = (value, made)
-        if isinstance(value, np.ndarray):
-            self._copies.append((value, value.copy()))
-        return made
-
-    def check_constants(self) -> None:
-        """Refuse where an array that the function found, or made with NumPy alone, was changed in place."""
-        for array, copy in self._copies:
-            if not np.array_equal(array, copy, equal_nan=array.dtype.kind in "fc"):
-                raise UnsupportedError(
-                    f"an array of shape {array.shape} was used in an operation that is traced, and changed in place "
-                    f"after that; make a new array instead"
-                )
-
-    def _made_of_another(self, array: np.ndarray, frame: FrameType, name: str) -> Atom | None:
-        """A constant that NumPy made of one with a name before anything was traced: 1 - y, y[:, None], X[i]."""
-        if array.size < 3 or (name and array.base is None):
-            return None
-        for source_name, other in arrays_in_sight(frame):
-            if other is array or (name and other is not array.base):
-                continue
-            for operation, before, parameters in _relations(array, other):
-                known = self._known.get(id(other))
-                source = known[1] if known else Variable(other, source_name)
-                if known is None and isinstance(source, Variable):
-                    self.constants.append(source)
-                    self._known[id(other)] = (other, source)
-                out = Variable(array, name, (frame.f_code, frame.f_lasti))
-                self.equations.append(Equation(operation, (*before, source), parameters, (out,), out.place))
-                return out
-        return None
-
-    def parameter(self, value: Any, frame: FrameType | None) -> Any:
-        """A parameter, with Variables in the place of its arrays."""
-        if type(value) in (tuple, list):
-            return type(value)(self.parameter(part, frame) for part in value)
-        if isinstance(value, (Symbol, np.ndarray)):
-            known = self._known.get(id(value._data if isinstance(value, Symbol) else value))
-            if known is not None:
-                return known[1] if isinstance(known[1], Variable) else value
-            variable = Variable(np.asarray(value), name_of_array(value, frame) if frame is not None else "")
-            self.constants.append(variable)
-            self._known[id(value)] = (value, variable)
-            return variable
-        return value
-
-    def record(
-        self, primitive: Primitive, inputs: tuple[Atom, ...], parameters: dict[str, Any],
-        results: tuple[Symbol, ...], frame: FrameType | None,
-    ) -> None:  # fmt: skip
-        """Write down an equation whose results are the Symbols `results`."""
-        where = None if frame is None else (frame.f_code, frame.f_lasti)
-        names = () if frame is None else names_of_result(frame)
-        hints = names if len(names) == len(results) else ("",) * len(results)
-        if len(results) == 1 and len(names) > 1:  # a, b = one result that is unpacked
-            hints = ("",)
-        outputs = []
-        for result, hint in zip(results, hints, strict=True):
-            made = result._data
-            array = np.asarray(made)
-            known = self._known.get(id(array))
-            if known is not None and any(known[1] is atom for atom in inputs):
-                array = array[...]  # the forward function handed its input on
-            variable = Variable(array, hint, where, self.backward)
-            result._data = array
-            # Both, because a residual is the number that NumPy returned.
-            self._known[id(array)] = (array, variable)
-            if made is not array and isinstance(made, np.generic) and type(made) is not np.bool_:
-                self._known[id(made)] = (made, variable)
-            outputs.append(variable)
-        self.equations.append(Equation(primitive, inputs, parameters, tuple(outputs), where))
-
-
-def _relations(
-    array: np.ndarray, other: np.ndarray
-) -> Iterator[tuple[Primitive, tuple[Literal, ...], dict[str, Any]]]:
-    """How `array` can be had from `other`, if it can."""
-    if array.base is other:
-        if other.ndim == 2 and array.strides == other.strides[::-1] and array.shape == other.shape[::-1]:
-            yield permute_dims, (), {"axes": (1, 0)}
-        elif array.size == other.size and other.flags.c_contiguous and array.flags.c_contiguous:
-            yield reshape, (), {"shape": array.shape}
-        elif array.shape == other.shape[1:] and array.strides == other.strides[1:] and other.strides[0] > 0:
-            start = array.__array_interface__["data"][0] - other.__array_interface__["data"][0]
-            yield getitem, (), {"key": start // other.strides[0]}
-    elif other.dtype.kind == "f" and other.shape == array.shape:
-        if np.array_equal(1 - other, array):
-            yield subtract, (Literal(1),), {}
-        if np.array_equal(-other, array):
-            yield negative, (), {}
-
+alias = elementwise("alias(x, *, number)", forward=lambda x, number: x, x=lambda g: g)
+"""The value that a derivative is taken by, inside of a traced function: not the same as what else has the value."""
 
 _FROZEN = "Its result would be frozen to the values of this run."
 _PRIMITIVES: dict[Any, Any] = {
@@ -219,12 +58,6 @@ def _recorded() -> Iterator[Callable[[Any], Any]]:
         yield lambda result: mapped(lambda part: part.detach() if isinstance(part, Symbol) else part, result)
 
 
-def _with_leaf(symbol: Any) -> None:
-    """A node for a Symbol that has none: gradients are taken inside of traced functions too."""
-    if symbol._node is None and symbol._view is None and symbol._data.dtype.kind == "f":
-        symbol._node = Node.leaf(symbol._data.shape, symbol._data.dtype)
-
-
 def _sorted(x: Any, axis: int) -> Any:
     """The sort by its order: an index that is written down, where the rule's own would be frozen."""
     return take_along_axis(x, argsort(x, axis=axis), axis=axis)
@@ -232,11 +65,15 @@ def _sorted(x: Any, axis: int) -> Any:
 
 LOWERED = {"sort": _sorted}
 
+_ALIASES = _as_input.__code__
+"""It makes an alias of a Tensor that a derivative is taken by."""
+
 _VIEW_INVERSES = {
     "getitem": lambda base, new, key: index_update(base, new, key=key),
     "reshape": lambda base, new, shape: reshape(new, shape=base.shape),
     "permute_dims": lambda base, new, axes: permute_dims(new, axes=tuple(int(i) for i in np.argsort(axes))),
     "matrix_transpose": lambda base, new: matrix_transpose(new),
+    "detached": lambda base, new: new,
 }
 """What a base becomes when a view of it becomes `new`."""
 
@@ -257,35 +94,28 @@ class Symbol(Tensor):
                 symbol._data = np.asarray(data)
             if id(symbol._data) not in trace._known:
                 trace._constant(symbol._data, np.asarray(data), None)
-        if node is None:
-            _with_leaf(symbol)
         return symbol
 
     @staticmethod
     def _apply(primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-        trace = current.get()
-        if trace is None:
-            raise UnsupportedError(
-                f"a traced value was used after its trace had ended\n  at {here()}\nDo not keep it outside of "
-                f"the function: return it."
-            )
+        trace = running()
         if primitive.name in LOWERED:
             return LOWERED[primitive.name](*inputs, **parameters)
-        frame = None if trace.backward else user_frame(_getframe(1))
+        frame = None if trace.backward else traced_frame(_getframe(1))
+        if primitive.name == "positive" and _getframe(2).f_code is _ALIASES:
+            frame = None  # not the user's operation, and its result is not what the user's line names
+            primitive, parameters = alias, {"number": len(trace.equations)}
         atoms = tuple(trace.atom(x, frame) for x in inputs)
-        arrays = tuple(x._data if isinstance(x, Tensor) and type(x) is not Symbol else x for x in inputs)
-        _check_frozen(primitive, atoms, trace)
         kept = {n: trace.parameter(p, frame) for n, p in parameters.items()}
         parameters = {n: p._data if isinstance(p, Symbol) else p for n, p in parameters.items()}
-        out = Tensor._apply(primitive, arrays, parameters)
-        for result in out if primitive.outputs else (out,):
-            _with_leaf(result)
-        if not primitive.outputs and out._view is not None:
-            out._view = out._view._replace(node=out._view.base._data)
-        trace.record(primitive, atoms, kept, out if primitive.outputs else (out,), frame)
+        out = primitive.evaluate([x._data if isinstance(x, Tensor) else x for x in inputs], parameters)
+        results = tuple(trace.bare(part) for part in (out if primitive.outputs else (out,)))
+        if (primitive.view or primitive is detached) and type(inputs[0]) is Symbol:
+            _note_view(results[0], inputs[0], primitive, parameters)
+        trace.record(primitive, atoms, kept, results, frame)
         if not mode.get() & RECORD and primitive is not detached and primitive.differentiable:
-            return tuple(o.detach() for o in out) if primitive.outputs else out.detach()
-        return out
+            results = tuple(result.detach() for result in results)
+        return results if primitive.outputs else results[0]
 
     def detach(self) -> Self:
         """The same value without its history."""
@@ -301,6 +131,9 @@ class Symbol(Tensor):
         raise _refusal("requires_grad was set", "Choose what to differentiate by with argnums.")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        for target in options.get("out") or ():
+            if type(target) is np.ndarray and (path := running().paths.get(id(target))) is not None:
+                raise ChangedInPlaceError(f"an array was changed in place\n  at {here()}", path)
         with _recorded() as finish:
             return finish(super().__array_ufunc__(ufunc, method, *inputs, **options))
 
@@ -314,8 +147,40 @@ class Symbol(Tensor):
     def backward(
         self, g: Any = None, *, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
-        """Refused: gradients in `.grad` have no history that could be traced."""
-        raise _refusal("backward() was called", "Use cr.grad inside of the function, which is traced.")
+        """Sweep back from here, and add to the `.grad` of the leaves, which are traced too."""
+        trace = running()
+        leaves = {entry.variable: entry.tensor for entry in trace.adopted if entry.tensor._node is not None}
+        by = {node: leaf for leaf in leaves.values() if (node := leaf._current_node()) is not None}
+        for node, cotangent in self._sweep(None, _seed(self, g), by, None, create_graph, None).items():
+            self._deposit(node.watched(), cotangent)
+
+    def _sweep(
+        self, node: Node | None, g: Any, sinks: Collection[Node], deposit: Any, create_graph: bool,
+        retain_graph: bool | None,
+    ) -> dict[Node, Any]:  # fmt: skip
+        """The reverse sweep, along the equations that are traced so far, written down behind them."""
+        trace = running()
+        if trace.sweep is None:
+            raise UnsupportedError(f"a gradient was taken inside of a rule\n  at {here()}")
+        if isinstance(g, Tensor) and type(g) is not Symbol and g._node is not None:
+            trace.atom(g)  # a derivative by the cotangent is wanted: from now on it is a Symbol
+        seed = g if isinstance(g, Symbol) else Symbol._wrapped(np.asarray(data_of(g)))
+        ends = {n: trace.atom(trace.owners[n]) for n in sinks if n in trace.owners}
+        found = trace.sweep(trace, self, seed, {v for v in ends.values() if isinstance(v, Variable)})
+        cotangents = {n: found[v] for n, v in ends.items() if isinstance(v, Variable) and v in found}
+        cotangents = {n: trace.hooked(n, c) for n, c in cotangents.items()}
+        _name_gradients(trace, ends, cotangents)
+        return cotangents if create_graph else {n: c.detach() for n, c in cotangents.items()}
+
+    def register_hook(self, hook: Any) -> Any:
+        """As for every leaf; refused for other values."""
+        if any(entry.tensor is self and entry.node is not None for entry in running().adopted):
+            return super().register_hook(hook)
+        raise _refusal("a hook was registered", "Apply what the hook does to the gradient itself.")
+
+    def retain_grad(self) -> None:
+        """Refused: only leaves have a `.grad` while tracing."""
+        raise _refusal("retain_grad() was called", "Ask for its gradient with cr.grad.")
 
     # changes in place: nothing is changed, the Symbol becomes another value ----------------------------------
 
@@ -324,7 +189,7 @@ class Symbol(Tensor):
         if trace is None:
             return super()._replace(change, name)
         self._refresh(trace)
-        new = change(_bare(self._data, self._node))
+        new = change(trace.bare(self._data))
         if not isinstance(new, Symbol):
             new = Symbol._wrapped(np.asarray(new, self.dtype))
         if new.dtype != self.dtype:
@@ -338,7 +203,7 @@ class Symbol(Tensor):
 
     def _become(self, new: Symbol) -> None:
         view = self._view
-        self._data, self._node = new._data, new._node
+        self._data = new._data
         if view is None:
             return
         invert = _VIEW_INVERSES.get(view.primitive.name)
@@ -349,9 +214,14 @@ class Symbol(Tensor):
         self._view = view._replace(node=base._data)
 
     def _current_node(self) -> Node | None:
+        """A leaf, by which a sweep knows where to end."""
         trace = current.get()
         if trace is not None:
             self._refresh(trace)
+            if self._node is None and self._data.dtype.kind == "f":
+                self._node = Node.leaf(self._data.shape, self._data.dtype)
+            if self._node is not None:
+                trace.owners[self._node] = self
         return self._node
 
     def _refresh(self, trace: Trace) -> None:
@@ -362,27 +232,44 @@ class Symbol(Tensor):
         view.base._refresh(trace)
         if view.node is not view.base._data:
             fresh = view.of(view.base)
-            self._data, self._node = fresh._data, fresh._node
+            self._data = fresh._data
             self._view = view._replace(node=view.base._data)
 
     # values cannot be read -----------------------------------------------------------------------------------
 
     @property
     def data(self) -> Any:
-        """Refused: what is computed from it would not be recorded."""
-        raise _refusal("its array was asked for (.data)", "Use the traced value itself, or detach() it.")
+        """The same value without its history; a change of it in place is one of this."""
+        return self.detach()
 
     @data.setter
     def data(self, value: Any) -> None:
-        raise _refusal("its array was set (.data)", "Compute a new value instead.")
+        """From now on, another value."""
+        if value is self:
+            return
+        with switched(on=RECORD):
+            new = value if isinstance(value, Symbol) else Symbol._wrapped(np.asarray(data_of(value)))
+            self._become(ops.astype(new, dtype=self.dtype) if new.dtype != self.dtype else new)
+        running().name_as_adopted(self)
 
-    def numpy(self) -> np.ndarray:
-        """Refused: what is computed from it would not be recorded."""
-        raise _refusal("it was to become a NumPy array", "Use NumPy's functions on it, or detach() it.")
+    def numpy(self) -> Any:
+        """The same value without its history: NumPy's functions take it, and it stays traced."""
+        return self.detach()
 
     def item(self) -> Any:
-        """Refused: what is computed from it would not be recorded."""
-        raise _refusal("it was to become a Python number (.item())", "Leave it an array of shape ().")
+        """The only element without its history, still traced: it stands for the number."""
+        if self.size != 1:
+            raise ShapeError(f"item() needs exactly one element, but the Tensor has shape {self.shape}")
+        return ops.reshape(self.detach(), shape=()) if self.shape else self.detach()
+
+    @property
+    def real(self) -> Any:
+        """The array itself, of real elements; refused for complex ones."""
+        if self._data.dtype.kind == "c":
+            raise _refusal(
+                "the real part of complex numbers was asked for", "Gradients are of real numbers here."
+            )
+        return self
 
     def tolist(self) -> Any:
         """Refused: what is computed from it would not be recorded."""
@@ -423,32 +310,21 @@ def _refusal(what: str, remedy: str) -> UnsupportedError:
     return UnsupportedError(f"tracing cannot follow this value further: {what}\n  at {here()}\n{remedy}")
 
 
-def _check_frozen(primitive: Primitive, atoms: tuple[Atom, ...], trace: Trace) -> None:
-    """A derivative taken inside of the traced function masks what a selection left out, by value."""
-    traced = isinstance(atoms[0], Variable) and atoms[0] not in trace.constants
-    if not primitive.selects or trace.backward or traced:
-        return
-    if any(e.primitive.selects for e in trace.equations) and _inside_sweep():
-        raise UnsupportedError(
-            f"a gradient was taken inside of the traced function behind a np.where\n  at {here()}\n"
-            f"Its masks would be frozen; take the gradient outside of the traced function."
-        )
+def _note_view(result: Symbol, source: Symbol, primitive: Primitive, parameters: dict[str, Any]) -> None:
+    shown, whole = getattr(result._data, "base", None), source._data
+    if result._data is whole or (shown is not None and (shown is whole or shown is whole.base)):
+        result._view = View(source, primitive, parameters, whole)
 
 
-def _inside_sweep() -> bool:
-    frame: FrameType | None = _getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "sweep" and frame.f_globals.get("__name__") == "chainrule.backward":
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _bare(data: Any, node: Node | None = None) -> Symbol:
-    """A Symbol of an array that the trace knows."""
-    symbol = Symbol.__new__(Symbol)
-    symbol._data, symbol._node, symbol._view = data, node, None
-    return symbol
+def _name_gradients(trace: Trace, ends: Mapping[Node, Atom], found: Mapping[Node, Symbol]) -> None:
+    """Let gradients have the names under which the user stores them: dW1, dW2 = cr.grad(f, (0, 1))(W1, W2)."""
+    frame = traced_frame(_getframe(1))
+    names = () if frame is None else names_of_result(frame)
+    if len(names) - len(ends) in (0, 1):
+        for node, name in zip(ends, names[-len(ends) :], strict=True):
+            atom = trace.atom(found[node]) if node in found else None
+            if isinstance(atom, Variable) and atom.backward and not atom.hint:
+                atom.hint = name
 
 
 def _reflected(name: str) -> Any:
@@ -466,3 +342,4 @@ for _name in [n for n in vars(Operators) if n.startswith("__r") and n not in ("_
     setattr(Symbol, _name, _reflected(_name))
 
 namespace.register(Symbol, ops)
+Trace.kind = Symbol

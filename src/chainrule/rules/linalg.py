@@ -133,9 +133,8 @@ def _or_zeros(g: Any, like: Any, xp: Any) -> Any:
     return xp.zeros_like(like) if g is None else g
 
 
-def _inverse_differences(values: Any, xp: Any) -> Any:
+def _inverse_of(difference: Any, xp: Any) -> Any:
     """1 / (v_j - v_i), and 0 where they are equal: there, no direction of the vectors is distinguished."""
-    difference = xp.expand_dims(values, axis=-2) - xp.expand_dims(values, axis=-1)
     same = difference == 0
     return xp.where(same, xp.zeros_like(difference), 1 / xp.where(same, xp.ones_like(difference), difference))
 
@@ -156,7 +155,8 @@ def _eigh_rule(g: Any, out: tuple[Any, Any], xp: Any) -> Any:
     values, vectors = out
     inner = xp.zeros_like(vectors) if g[0] is None else xp.expand_dims(g[0], axis=-2) * _identity(vectors, xp)
     if g[1] is not None:
-        inner = inner + _inverse_differences(values, xp) * (vectors.mT @ g[1])
+        difference = xp.expand_dims(values, axis=-2) - xp.expand_dims(values, axis=-1)
+        inner = inner + _inverse_of(difference, xp) * (vectors.mT @ g[1])
     back = vectors @ inner @ vectors.mT
     return 0.5 * (back + back.mT)  # the input counts as symmetric, whichever triangle is read
 
@@ -170,8 +170,9 @@ def _svd_rule(g: Any, out: tuple[Any, Any, Any], xp: Any) -> Any:
     g_u, g_s, g_v = _or_zeros(g[0], u, xp), _or_zeros(g[1], s, xp), _or_zeros(g[2], vh, xp).mT
     if g[0] is None and g[2] is None:
         return (u * xp.expand_dims(g_s, axis=-2)) @ vh
-    f = _inverse_differences(s * s, xp)
     row, column = xp.expand_dims(s, axis=-2), xp.expand_dims(s, axis=-1)
+    # Not row² - column²: with one rounding for both, as XLA computes it, that is not 0 on the diagonal.
+    f = _inverse_of((row - column) * (row + column), xp)
     from_u = f * (u.mT @ g_u - g_u.mT @ u) * row
     from_v = column * (f * (v.mT @ g_v - g_v.mT @ v))
     core = u @ (from_u + from_v + xp.expand_dims(g_s, axis=-2) * _identity(from_u, xp)) @ vh

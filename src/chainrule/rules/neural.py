@@ -200,12 +200,12 @@ def _mean_squared_error(x: Any, y: Any, xp: Any) -> Any:
 
 mean_squared_error = primitive(
     "mean_squared_error(x, y)", forward=_mean_squared_error, broadcasts=True,
-    x=lambda g, x, y: g * _twice_mean(x - y), y=lambda x_bar: -x_bar,
+    x=lambda g, x, y: _twice_mean(g, x - y), y=lambda x_bar: -x_bar,
 )  # fmt: skip
 
 
-def _twice_mean(difference: Any) -> Any:
-    return difference * (2 / math.prod(difference.shape))
+def _twice_mean(g: Any, difference: Any) -> Any:
+    return (g * 2 / math.prod(difference.shape)) * difference
 
 
 def _root_of_variance(x: Any, axis: Axis, eps: float, xp: Any) -> Any:

@@ -11,6 +11,8 @@ import numpy as np
 
 from chainrule.errors import UnsupportedError
 from chainrule.graph.ir import Atom, Equation, Literal, Variable
+from chainrule.graph.textbook import RELU
+from chainrule.rules.elementwise import divide, multiply
 
 COMPARE, OR, XOR, AND, SHIFT, SUM, PRODUCT, SIGN, POWER, WHOLE = range(10)
 
@@ -20,10 +22,11 @@ LARGEST, LONGEST = 16, 60
 
 
 class Text(NamedTuple):
-    """An expression and how tightly it holds together."""
+    """An expression, how tightly it holds together, and the list that it is an array of, if it is one."""
 
     text: str
     holds: int = WHOLE
+    elements: str = ""
 
     def within(self, holds: int) -> str:
         """The expression as a part of one that holds so tightly."""
@@ -53,16 +56,15 @@ _IN_NUMPY = {
     "pinv": "linalg.pinv", "limit": "clip", "finite": "nan_to_num", "cumulative_sum": "cumsum",
     "cumulative_prod": "cumprod",
 } | dict(zip(*[_SAME_IN_NUMPY.split()] * 2, strict=True))  # fmt: skip
-_ALWAYS_GIVEN = {"cumulative_sum": "axis", "cumulative_prod": "axis"} | dict.fromkeys(
-    ("convolution", "convolution_transposed", "convolution_weights"), "groups"
-)
-"""Parameters that are written even where they have their default, because NumPy has another one, or none."""
+_ALWAYS_GIVEN = {"cumulative_sum": "axis", "cumulative_prod": "axis"}
+"""Parameters that are written even where they have their default, because NumPy has another one."""
 
 _TEMPLATES = {
     "reciprocal": ("1 / {x:power}", PRODUCT),
     "astype": ("np.asarray({x}, np.{dtype})", WHOLE),
     "copy": ("np.array({x})", WHOLE),
     "detached": ("{x}", WHOLE),
+    "alias": ("{x}", WHOLE),
     "argsort": ('np.argsort({x}, {axis}, "stable")', WHOLE),
     "affine": ("{x:product} @ {w:whole}.T + {b:product}", SUM),
     "linear": ("{x:product} @ {w:power} + {b:product}", SUM),
@@ -79,14 +81,15 @@ _TEMPLATES = {
     "cofactors": ("cofactors({x})", WHOLE),
     "polygamma": ("polygamma({n}, {x}, np)", WHOLE),
     "cross_entropy_of_logits": ("cross_entropy({x}, {y}{how})", WHOLE),
+    "log_sigmoid": ("log_sigmoid({z})", WHOLE),
+    "binary_cross_entropy": ("binary_cross_entropy({z}, {y})", WHOLE),
 }
 _TEMPLATES |= {name: (f"np.{name}({{x}}{{how}})", WHOLE) for name in ("var", "std")}
 _TEMPLATES |= {name: (f"{name}({{x}}, np)", WHOLE) for name in ("erf", "erfinv", "lgamma", "digamma")}
 _TEMPLATES |= {
     name: (f"{name}({{inputs}}{{how}})", WHOLE)
     for name in (
-        "sigmoid", "relu", "softplus", "softmax", "log_softmax", "logsumexp", "standardized", "p_norm", "convolution",
-        "convolution_transposed", "convolution_weights", "patches", "patches_added",
+        "softplus", "softmax", "log_softmax", "logsumexp", "p_norm", "patches", "patches_added",
     )
 }  # fmt: skip
 _RENAMED = {"var": {"correction": "ddof"}, "std": {"correction": "ddof"}}
@@ -136,6 +139,8 @@ class Writer:
             return Text(f"{left.within(WHOLE)} ** {right.within(SIGN)}", POWER)
         if equation.name == "multiply" and isinstance(equation.inputs[0], Literal) and "@" not in right.text:
             return Text(f"{left.within(holds)} {sign} {right.within(holds)}", holds)  # 2 * a * b
+        if equation.name == "add" and isinstance(equation.inputs[1], Literal) and right.text.startswith("-"):
+            return Text(f"{left.within(holds)} - {right.text[1:]}", holds)  # x + -3
         first = holds + 1 if holds == COMPARE else holds
         return Text(f"{left.within(first)} {sign} {right.within(holds + 1)}", holds)
 
@@ -278,6 +283,29 @@ def _joined(function: str) -> Callable[[Writer, Equation], Text]:
     return write
 
 
+def _convolution(w: Writer, equation: Equation) -> Text:
+    """A convolution, without the parameters that do nothing, and one number for all axes where they agree."""
+    usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    parts = [w.atom(a).text for a in equation.inputs]
+    for name, value in equation.parameters.items():
+        numbers = set(value) if isinstance(value, tuple) else {value}
+        if name not in usual or len(numbers) > 1:
+            parts.append(f"{name}={w.parameter(value)}")
+        elif numbers != {usual[name]}:
+            parts.append(f"{name}={w.parameter(numbers.pop())}")
+    return Text(f"{equation.name}({', '.join(parts)})")
+
+
+def _stacked(w: Writer, equation: Equation) -> Text:
+    parts = [w.atom(a) for a in equation.inputs]
+    if equation.parameters["axis"] == 0:
+        single = [t.text if not a.shape else t.elements for a, t in zip(equation.inputs, parts, strict=True)]
+        if all(single):
+            elements = f"[{', '.join(single)}]"
+            return Text(f"np.array({elements})", WHOLE, elements)
+    return _joined("stack")(w, equation)
+
+
 def _contraction(w: Writer, equation: Equation) -> Text:
     parts = ", ".join(w.atom(a).text for a in equation.inputs)
     return Text(f'np.einsum("{equation.parameters["subscripts"]}", {parts})')
@@ -290,10 +318,36 @@ def _where(w: Writer, equation: Equation) -> Text:
     return Text(f"np.where({', '.join(p.text for p in parts)})")
 
 
+def _sigmoid(w: Writer, equation: Equation) -> Text:
+    z = w.atom(equation.inputs[0])
+    if equation.output.dtype == np.float16:  # the helper's exp(40) is too large for it
+        return Text(f"1 / (1 + np.exp(-{z.within(POWER)}))", PRODUCT)
+    return Text(f"sigmoid({z.text})")
+
+
+def _relu(w: Writer, equation: Equation) -> Text:
+    z, spelling = w.atom(equation.inputs[0]).text, equation.parameters.get("spelling")
+    return Text(f"relu({z})" if spelling is None else RELU[spelling][0].format(z=z))
+
+
+def _squared_error(w: Writer, equation: Equation) -> Text:
+    squares = f"{w.atom(equation.inputs[0]).within(WHOLE)} ** 2"
+    return Text(f"np.{'mean' if equation.parameters['mean'] else 'sum'}({squares})")
+
+
+def _standardized_by(w: Writer, equation: Equation) -> Text:
+    """The last step, as the user wrote it."""
+    last = multiply if equation.parameters.get("inverse") else divide
+    return w.expression(Equation(last, equation.inputs[:2], {}, equation.outputs))
+
+
 _SPECIAL: dict[str, Callable[[Writer, Equation], Text]] = {
+    "sigmoid": _sigmoid, "relu": _relu, "squared_error": _squared_error,
+    "standardized_by": _standardized_by, "standardized_with_margin": _standardized_by,
     "getitem": _getitem, "permute_dims": _permute_dims, "matrix_transpose": _matrix_transpose,
     "reshape": _reshape, "broadcast_to": _broadcast_to, "concatenate": _joined("concatenate"),
-    "stacked": _joined("stack"), "contraction": _contraction, "where": _where,
+    "stacked": _stacked, "convolution": _convolution, "convolution_transposed": _convolution,
+    "convolution_weights": _convolution, "contraction": _contraction, "where": _where,
 }  # fmt: skip
 
 
@@ -327,6 +381,8 @@ def _number(value: Literal, weak: bool) -> Text:
         number = int(number) if number or math.copysign(1, number) == 1 else number
     elif not weak and isinstance(number, int) and value.dtype is not None and value.dtype.kind == "f":
         number = float(number)
+    if isinstance(number, float) and len(repr(number)) > 12 and 1 - round(1 - number, 9) == number:
+        return Text(f"1 - {round(1 - number, 9)!r}", SUM)  # as the user wrote it: 1 - 0.9
     negative = number < 0 or (number == 0 and math.copysign(1, number) < 0)
     return Text(repr(number), SIGN if negative else WHOLE)
 
@@ -345,9 +401,9 @@ def array_text(array: np.ndarray) -> str | None:
         and (array == np.arange(array.size)).all()
     ):
         return f"np.arange({array.size})"
-    square = array.ndim == 2 and array.dtype == np.float64 and array.shape[0] == array.shape[1] > 1
+    square = array.ndim == 2 and array.dtype.kind == "f" and array.shape[0] == array.shape[1] > 1
     if square and (array == np.eye(len(array))).all():
-        return f"np.eye({len(array)})"
+        return f"np.eye({len(array)}{kind})"
     if array.size == 0:
         return f"np.empty({array.shape}, np.{array.dtype})"
     if array.size > LARGEST:

@@ -1,7 +1,6 @@
 """The functions that NumPy lacks, as source to be written into a derived program where it uses them.
 
-Short ones are written here; the special functions and the convolutions are the library's own text, with what it
-refers to.
+Short ones are written here; the special functions are the library's own text, with what it refers to.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from chainrule.rules import convolution
 _WRITTEN = {
     "sigmoid": '''
 def sigmoid(z):
-    with np.errstate(over="ignore"):  # exp(-z) may be inf, and 1 / inf is 0
-        return 1 / (1 + np.exp(-z))
+    e = np.exp(np.minimum(z, 40.0))  # above 40, e / (1 + e) is 1, and exp may overflow
+    return e / (1 + e)
 ''',
     "relu": '''
 def relu(z):
@@ -50,20 +49,59 @@ def logsumexp(z, axis=None, keepdims=False):
         out = np.log(np.sum(np.exp(z - top), axis=axis, keepdims=True)) + top
     return out if keepdims else np.squeeze(out, axis)
 ''',
+    "log_sigmoid": '''
+def log_sigmoid(z):
+    return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+''',
+    "binary_cross_entropy": '''
+def binary_cross_entropy(z, y):  # -(y * log(p) + (1 - y) * log(1 - p)) with p = sigmoid(z)
+    return np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))
+''',
     "cross_entropy": '''
 def cross_entropy(z, y, axis=-1):
     return -np.sum(y * log_softmax(z, axis), axis=axis)
-''',
-    "standardized": '''
-def standardized(x, axis=-1, eps=1e-05):
-    d = x - np.mean(x, axis=axis, keepdims=True)
-    return d / np.sqrt(np.mean(d * d, axis=axis, keepdims=True) + eps)
 ''',
     "p_norm": '''
 def p_norm(x, axis=None, keepdims=False, ord=2):
     if ord == 2:
         return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
     return np.sum(np.abs(x) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+''',
+    "windows": '''
+def windows(x, kernel, stride, padding, dilation):  # what a kernel sees: (batch, channels, *places, *kernel)
+    stride, padding, dilation = (np.broadcast_to(n, len(kernel)) for n in (stride, padding, dilation))
+    x = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    seen = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(range(2, x.ndim)))
+    return seen[(..., *(slice(None, None, n) for n in (*stride, *dilation)))]
+''',
+    "convolution": '''
+def convolution(x, w, stride=1, padding=0, dilation=1, groups=1):
+    seen = windows(x, w.shape[2:], stride, padding, dilation)
+    axes = [1, *range(2 - w.ndim, 0)], [1, *range(2, w.ndim)]
+    pairs = zip(np.split(seen, groups, axis=1), np.split(w, groups))
+    return np.moveaxis(np.concatenate([np.tensordot(s, k, axes) for s, k in pairs], axis=-1), -1, 1)
+''',
+    "convolution_weights": '''
+def convolution_weights(x, g, kernel, stride=1, padding=0, dilation=1, groups=1):
+    seen = windows(x, kernel, stride, padding, dilation)
+    seen = seen[(slice(None), slice(None), *(slice(n) for n in g.shape[2:]))]
+    axes = [0, *range(2, g.ndim)]
+    pairs = zip(np.split(g, groups, axis=1), np.split(seen, groups, axis=1))
+    return np.concatenate([np.tensordot(d, s, (axes, axes)) for d, s in pairs])
+''',
+    "convolution_transposed": '''
+def convolution_transposed(g, w, space, stride=1, padding=0, dilation=1, groups=1):
+    stride, padding, dilation = (np.broadcast_to(n, len(space)) for n in (stride, padding, dilation))
+    whole = [n + 2 * p for n, p in zip(space, padding)]
+    out = np.zeros((len(g), w.shape[1] * groups, *whole), np.result_type(g, w))
+    for offset in np.ndindex(*w.shape[2:]):
+        pairs = zip(np.split(g, groups, axis=1), np.split(w[(..., *offset)], groups))
+        part = np.concatenate([np.tensordot(d, k, (1, 0)) for d, k in pairs], axis=-1)
+        steps = zip(offset, dilation, g.shape[2:], stride)
+        key = [slice(o * d, o * d + (n - 1) * s + 1, s) for o, d, n, s in steps]
+        out[(..., *key)] += np.moveaxis(part, -1, 1)
+    return out[(..., *(slice(p, p + n) for n, p in zip(space, padding)))]
 ''',
     "scatter_add": '''
 def scatter_add(g, key, shape):
@@ -87,10 +125,7 @@ def cofactors(x):  # det(x) * inv(x).mT, also where x has no inverse
 }  # fmt: skip
 _TAKEN: dict[str, Callable[..., Any]] = {
     "erf": special.erf, "erfinv": special.erfinv, "lgamma": special.lgamma, "digamma": special.digamma,
-    "polygamma": special.polygamma, "convolution": convolution._convolution,
-    "convolution_transposed": convolution._convolution_transposed,
-    "convolution_weights": convolution._convolution_weights, "patches": convolution._patches,
-    "patches_added": convolution._patches_added,
+    "polygamma": special.polygamma, "patches": convolution._patches, "patches_added": convolution._patches_added,
 }  # fmt: skip
 NAMES = frozenset((*_WRITTEN, *_TAKEN))
 

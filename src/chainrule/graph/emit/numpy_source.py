@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ class Line(NamedTuple):
 
     code: str
     comment: str
-    backward: bool
+    backward: int
 
 
 class Program(NamedTuple):
@@ -54,34 +55,9 @@ class _Program:
             c: t for c in graph.constants if not c.hint and (t := array_text(c.value)) is not None
         }
         self.given = [c for c in graph.constants if c not in self.inlined]
-        self.counts = _uses(graph)
-        self.stated = self._stated()
+        self.made = {v for e in graph.equations for v in e.outputs}
+        self.stated = stated_in(graph)
         self.names: dict[Variable, str] = {}
-
-    # what is a line of its own -----------------------------------------------------------------------------
-
-    def _stated(self) -> set[Variable]:
-        """The values that get a line of their own: named ones, those used twice, and all that are returned."""
-        stated: set[Variable] = set()
-        made = {v for e in self.graph.equations for v in e.outputs}
-        for equation in self.graph.equations:
-            parts = {v for p in equation.parameters.values() for v in _in_tree(p)}
-            stated.update(parts & made)
-            for variable in equation.outputs:
-                # A cotangent that went back through a product is one step of the chain rule.
-                step = variable.of is not None and equation.name == "matmul"
-                if len(equation.outputs) > 1 or variable.named or step or self.counts.get(variable, 0) != 1:
-                    stated.add(variable)
-            if len(equation.outputs) == 1 and _is_cheap(equation) and not equation.output.named:
-                stated.discard(equation.output)
-                if self.counts.get(equation.output, 0) > 1:
-                    stated.update(v for v in equation.used() if v in made)
-        for equation in self.graph.equations:
-            if _is_complement(equation) and (equation.inputs[1] in stated or equation.inputs[1] not in made):
-                stated.discard(equation.outputs[0])
-        stated.update(o for o in self.graph.outputs if isinstance(o, Variable) and o in made)
-        # d_Z2 is read beside Z2.
-        return stated | {v.of for v in stated if v.of is not None and v.of in made}
 
     def written(self, summary: list[str]) -> Program:
         for _ in range(6):
@@ -90,9 +66,9 @@ class _Program:
                 break
             self.stated |= too_long
         returned = self._returned(lines)
-        body = "\n".join([*_aligned(lines), f"    return {returned}"])
+        body = "\n".join([*_aligned(lines), textwrap.indent(returned, "    ")])
         constants = {self.names[c]: c for c in self.given}
-        head = f"def {self.name}({self._signature(list(constants))}):"
+        head = _wrapped(f"def {self.name}(", self._signature(list(constants)), "):")
         unpacked = "".join(f"    {line}\n" for line in self._unpacking())
         described = _docstring(line.format_map(_Shown(self)) for line in summary)
         imports, parts = helpers.written(helpers.used_in(body))
@@ -125,8 +101,8 @@ class _Program:
         return lines, too_long
 
     def _longest_part(self, equation: Equation, texts: Mapping[Variable, Text]) -> set[Variable]:
-        made = [v for e in self.graph.equations for v in e.outputs]
-        parts = [v for v in equation.used() if v in set(made) - self.stated and len(texts[v].text) > 12]
+        inlined = (v for v in equation.used() if v in self.made and v not in self.stated)
+        parts = [v for v in inlined if len(texts[v].text) > 12]
         return {max(parts, key=lambda v: len(texts[v].text))} if parts else set()
 
     def _returned(self, lines: list[Line]) -> str:
@@ -135,7 +111,10 @@ class _Program:
         shown = {}
         for leaf in expected:
             shown[leaf] = self.texts[leaf].text if isinstance(leaf, Variable) else literal_text(leaf).text
-        return _tree_text(self.graph.result, shown)
+        text = f"return {_tree_text(self.graph.result, shown)}"
+        if len(text) <= LONGEST or not isinstance(self.graph.result, (tuple, dict)):
+            return text
+        return _spread(self.graph.result, shown)
 
     # the head ----------------------------------------------------------------------------------------------
 
@@ -143,12 +122,12 @@ class _Program:
         """The positional arguments that are trees, which are unpacked."""
         return [n for n, tree in self.positional.items() if not isinstance(tree, Variable) and _in_tree(tree)]
 
-    def _signature(self, constants: list[str]) -> str:
+    def _signature(self, constants: list[str]) -> list[str]:
         trees = self._trees()
         positional = [n if n in trees else self.names[t] for n, t in self.positional.items() if _in_tree(t)]
         keywords = [n for n, tree in self.graph.arguments[1].items() if _in_tree(tree)]
         only = [*keywords, *constants]
-        return ", ".join([*positional, *(["*", *only] if only else [])])
+        return [*positional, *(["*", *only] if only else [])]
 
     def _unpacking(self) -> Iterable[str]:
         keywords = {n: t for n, t in self.graph.arguments[1].items() if not isinstance(t, Variable)}
@@ -159,6 +138,31 @@ class _Program:
                 yield line
             elif found:
                 yield from (f"{self.names[v]} = {name}{p}" for p, v in found)
+
+
+def stated_in(graph: Graph) -> set[Variable]:
+    """The values that get a line of their own: named ones, those used twice, and all that are returned."""
+    stated: set[Variable] = set()
+    counts = _uses(graph)
+    made = {v for e in graph.equations for v in e.outputs}
+    for equation in graph.equations:
+        parts = {v for p in equation.parameters.values() for v in _in_tree(p)}
+        stated.update(parts & made)
+        for variable in equation.outputs:
+            # A cotangent that went back through a product is one step of the chain rule.
+            step = variable.of is not None and equation.name == "matmul"
+            if len(equation.outputs) > 1 or variable.named or step or counts.get(variable, 0) != 1:
+                stated.add(variable)
+        if len(equation.outputs) == 1 and _is_cheap(equation) and not equation.output.named:
+            stated.discard(equation.output)
+            if counts.get(equation.output, 0) > 1:
+                stated.update(v for v in equation.used() if v in made)
+    for equation in graph.equations:
+        if _is_complement(equation) and (equation.inputs[1] in stated or equation.inputs[1] not in made):
+            stated.discard(equation.outputs[0])
+    stated.update(o for o in graph.outputs if isinstance(o, Variable) and o in made)
+    # d_Z2 is read beside Z2.
+    return stated | {v.of for v in stated if v.of is not None and v.of in made}
 
 
 def _uses(graph: Graph) -> dict[Variable, int]:
@@ -208,20 +212,27 @@ def shape_text(variable: Variable | Literal) -> str:
 
 
 def _aligned(lines: list[Line]) -> Iterable[str]:
-    """The lines with their comments in a column, the forward and the backward pass apart."""
-    width = min(max((len(line.code) for line in lines if line.comment), default=0), 60)
-    for backward in (False, True):
-        some = [line for line in lines if line.backward == backward]
-        if some and any(line.backward for line in lines):
-            yield "    # backward" if backward else "    # forward"
+    """The lines with their comments in a column, under the headings of the passes that they are."""
+    width = max((len(line.code) for line in lines if line.comment and len(line.code) <= 60), default=0)
+    passes = [(number, list(some)) for number, some in groupby(lines, key=lambda line: line.backward)]
+    for position, (number, some) in enumerate(passes):
+        last = position == len(passes) - 1
+        if len(passes) > 1:
+            yield f"    # {HEADINGS[number] if number or not (last and position) else 'update'}"
         for line in some:
             yield f"    {line.code:{width}}  # {line.comment}" if line.comment else f"    {line.code}"
-        if some:
-            yield ""
+        yield ""
+
+
+HEADINGS = ("forward", "backward", "second order")
+"""What the lines of each sweep are called."""
 
 
 def _docstring(lines: Iterable[str]) -> str:
-    first, *rest = [part for line in lines for part in (textwrap.wrap(line, 96) or [""])]
+    whole = [re.sub(r"(?<=\d), (?=\d)", ",\u00a0", line) for line in lines]  # a shape stays in one line
+    first, *rest = [
+        part.replace("\u00a0", " ") for line in whole for part in (textwrap.wrap(line, 96) or [""])
+    ]
     text = "\n".join(f"    {line}".rstrip() for line in rest)
     return f'    """{first}\n{text}\n    """'.replace("\\", "\\\\")
 
@@ -234,13 +245,42 @@ class _Shown(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         names = self.program.names
-        kind, number = re.fullmatch(r"(result|input|constant)(\d*)", key).groups()  # type: ignore[union-attr]
-        if kind == "constant":
+        kind, number = re.fullmatch(r"(result|input|constant|name)(\d*)", key).groups()  # type: ignore[union-attr]
+        if kind == "constant" and not number:
             return ", ".join(f"{names[c]} {shape_text(c)}".strip() for c in self.program.given)
-        of = self.program.graph.outputs if kind == "result" else self.program.graph.inputs
+        graph = self.program.graph
+        of = {"result": graph.outputs, "input": graph.inputs}.get(kind, graph.constants)
         leaf = of[int(number)]
+        if kind == "name":
+            return names[leaf]
         name = self.program.texts[leaf].text if isinstance(leaf, Variable) else literal_text(leaf).text
         return f"{name} {shape_text(leaf)}".strip()
+
+
+def _wrapped(opening: str, parts: list[str], closing: str) -> str:
+    """A bracket and what is in it: in one line, or indented in several."""
+    line = opening + ", ".join(parts) + closing
+    if len(line) <= LONGEST + 10:
+        return line
+    rows = [""]
+    for part in parts:
+        if rows[-1] and len(rows[-1]) + len(part) > LONGEST:
+            rows.append("")
+        rows[-1] += f"{part}, "
+    inside = "".join(f"    {row.rstrip()}\n" for row in rows)
+    return f"{opening}\n{inside}{closing}"
+
+
+def _spread(result: Tree, shown: Mapping[Any, str]) -> str:
+    """The statement that returns a long result, in several lines."""
+    if isinstance(result, dict):
+        entries = [f"{k!r}: {_tree_text(part, shown, True)}" for k, part in result.items()]
+        return _wrapped("return {", entries, "}")
+    *first, last = result
+    before = "".join(f"{_tree_text(part, shown, True)}, " for part in first)
+    if isinstance(last, dict) and len(before) < LONGEST // 2:
+        return f"return {before}" + _spread(last, shown).removeprefix("return ")
+    return _wrapped("return (", [_tree_text(part, shown, True) for part in result], ")")
 
 
 def _tree_text(tree: Tree, shown: Mapping[Any, str], within: bool = False) -> str:

@@ -1,0 +1,292 @@
+"""`compile`: a function that runs as native code."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiled.specialisation import Specialisation
+from chainrule.compiled.surroundings import names_outside
+from chainrule.compiled.verification import verify
+from chainrule.errors import InputError
+from chainrule.graph.ir import Graph
+from chainrule.graph.simplification import simplified
+from chainrule.graph.tracing import is_traced, name_of, trace
+from chainrule.operators import Operators, data_of
+from chainrule.trees import children, leaves, mapped
+from chainrule.typing import Tree
+
+logger = logging.getLogger("chainrule")
+
+BACKENDS = {"llvm": "llvm", "numpy": "numpy_buffers", "jax": "jax_function"}
+"""What writes the code, and the module of `graph.emit` that does it."""
+MANY = 5
+"""After so many compilations in a row, without a call that needed none, there is a warning."""
+KEPT = 32
+"""How many specialisations a function keeps."""
+
+
+def compile(  # noqa: A001  # the public name
+    f: Callable[..., Any], *, backend: str | None = None, assume_finite: bool = False, cache: bool = True
+) -> Compiled:
+    """The same function as native code: same arguments, same results.
+
+    `f` is traced at its first call, and again for each new set of shapes, types and fixed arguments (integers,
+    strings, objects): arrays and floats are its inputs. What `f` does beside computing (printing, appending to a
+    list) is done while it is traced, and not again. Arrays that `f` finds outside of its arguments are read at each
+    call; what it computes from them with NumPy alone is computed once. It works on all that can be traced:
+    functions of trees, `value_and_grad(f)`, whole training steps. Inside of another transform it is `f` itself.
+
+    `backend` is "llvm" (needs llvmlite), "numpy" or "jax"; None takes LLVM where llvmlite is installed, and NumPy
+    otherwise. With `assume_finite`, the code may be wrong where NaN or infinity occur. `cache=False` keeps nothing
+    on disk; the folder of the cache can be chosen with the environment variable CHAINRULE_CACHE.
+    CHAINRULE_VERIFY=1 compares the first call of each specialisation with `f` itself.
+
+    Raises UnsupportedError, with the user's line, for what cannot be traced, InputError for an unknown backend.
+
+    >>> fast = compile(lambda x: np.tanh(x) ** 2 + x.sum())
+    >>> fast(np.array([0.0, 1.0]))
+    array([1.       , 1.5800257])
+    """
+    if backend is not None and backend not in BACKENDS:
+        raise InputError(
+            f"compile: backend={backend!r}; expected one of {', '.join(map(repr, BACKENDS))}, or None"
+        )
+    if not callable(f):
+        raise InputError(f"compile: expected a function, but was given {type(f).__name__}")
+    return Compiled(f, backend, assume_finite, cache)
+
+
+class Compiled:
+    """A compiled function; made by `compile`."""
+
+    def __init__(self, f: Callable[..., Any], backend: str | None, assume_finite: bool, cache: bool) -> None:
+        functools.update_wrapper(self, f, updated=())
+        self.function = f
+        self._backend, self._finite, self._cache = backend, assume_finite, cache
+        self._known: dict[Any, Specialisation] = {}
+        self._fast: Callable[..., Any] = _missing
+        self._lock = threading.RLock()
+        self._in_a_row: list[Any] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function gives for these arguments."""
+        result = self._fast(args, kwargs)
+        return result if result is not NotImplemented else self._dispatched(args, kwargs)
+
+    # the slower ways ---------------------------------------------------------------------------------------
+
+    def _dispatched(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if any(isinstance(leaf, Operators) for _, leaf in leaves((args, kwargs))):
+            return self.function(*args, **kwargs)
+        with self._lock:
+            found, is_new = self._specialisation(args, kwargs)
+            # After a compilation the next call comes here again, and so ends the row of compilations.
+            self._fast = _missing if is_new else found.fast
+        result = found.fast(args, kwargs)
+        if result is NotImplemented:
+            try:
+                result = found.slow(args, kwargs)
+            except IndexError:
+                return self.function(*args, **kwargs)  # which says what is wrong
+        if is_new and os.environ.get("CHAINRULE_VERIFY", "0") not in ("", "0"):
+            verify(self.function, args, kwargs, result)
+        return result
+
+    def _specialisation(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialisation, bool]:
+        key = _key((args, kwargs))
+        found = self._known.get(key)
+        if found is not None and found.is_current():
+            self._in_a_row.clear()
+            return found, False
+        self._count(key)
+        self._known[key] = made = self._compiled(args, kwargs)
+        if len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
+        return made, True
+
+    def _count(self, key: Any) -> None:
+        self._in_a_row.append(key)
+        if len(self._in_a_row) != MANY:
+            return
+        changes = _difference(self._in_a_row[-2], self._in_a_row[-1])
+        warnings.warn(
+            f"{name_of(self.function)} was compiled {MANY} times in a row: {changes}. Each new shape, and each new "
+            f"value of an argument that is neither an array nor a float, is compiled for; pad arrays to one shape, "
+            f"or pass numbers that vary as arrays or floats.",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+    def _compiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Specialisation:
+        start = time.perf_counter()
+        names = names_outside(self.function)
+        kinds = [type(leaf) for _, leaf in leaves((args, kwargs)) if is_traced(leaf)]
+        args, kwargs = prepared((args, kwargs))
+        graph = traced(self.function, args, kwargs)
+        run, backend = self._built(graph)
+        made = Specialisation(graph, run, names, kinds)
+        shapes = ", ".join(str(v.shape) for v in graph.inputs)
+        logger.debug(
+            "%s compiled for shapes %s by %s in %.3f s",
+            name_of(self.function),
+            shapes,
+            backend,
+            time.perf_counter() - start,
+        )
+        return made
+
+    def _built(self, graph: Graph) -> tuple[Callable[..., Any], str]:
+        """The code for a graph, and what wrote it: the fallback where LLVM is missing or fails."""
+        chosen = self._backend or "llvm"
+        if chosen != "llvm":
+            return import_module(f"chainrule.graph.emit.{BACKENDS[chosen]}").build(graph), chosen
+        try:
+            kernel = import_module("chainrule.graph.emit.llvm").build(
+                graph, keep=self._cache, assume_finite=self._finite
+            )
+        except ImportError as error:
+            if self._backend == "llvm":
+                raise InputError(
+                    "compile: backend='llvm' needs llvmlite: pip install 'chainrule[jit]'"
+                ) from error
+            _say_once(
+                "chainrule[jit] is not installed: compiled functions run as NumPy code, several times slower"
+            )
+        except Exception as error:
+            if self._backend == "llvm":
+                raise
+            _say_once(f"LLVM could not compile {name_of(self.function)}, which runs as NumPy code: {error}")
+        else:
+            return kernel, "llvm"
+        return import_module("chainrule.graph.emit.numpy_buffers").build(graph), "numpy"
+
+    # what was made ---------------------------------------------------------------------------------------------
+
+    def llvm(self, optimize: bool = False) -> str:
+        """The LLVM code of the newest specialisation; with `optimize`, after LLVM's passes."""
+        return str(self._newest().run.llvm(optimize))  # type: ignore[attr-defined]
+
+    def report(self) -> str:
+        """What was made of the newest specialisation: loops, layouts, memory, and what NumPy computes."""
+        return str(self._newest().run.report())  # type: ignore[attr-defined]
+
+    def _newest(self) -> Specialisation:
+        if not self._known:
+            raise InputError(
+                f"{name_of(self.function)} was not called yet, so nothing is compiled: call it first"
+            )
+        return list(self._known.values())[-1]
+
+    def __repr__(self) -> str:
+        return f"compiled({name_of(self.function)})"
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    logger.warning(text)
+
+
+def _missing(args: Any, kwargs: Any) -> Any:
+    """The fast way of a function that has none yet."""
+    return NotImplemented
+
+
+def traced(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    """The graph of `f`; numbers of Python in its result stay what they are."""
+    results: list[Any] = []
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        results.append(f(*args, **kwargs))
+        return results[-1]
+
+    noted.__name__ = name_of(f)
+    noted.__wrapped__ = f  # type: ignore[attr-defined]  # its parameters have the names of f's
+    graph = simplified(trace(noted, *args, **kwargs))
+    numbers = (bool, int, float)
+    result = mapped(lambda leaf, plain: plain if type(plain) in numbers else leaf, graph.result, results[-1])
+    return graph.with_(result=result)
+
+
+# arguments -------------------------------------------------------------------------------------------------------
+
+
+def prepared(tree: Tree) -> Tree:
+    """The arguments as they are traced: plain arrays; floats of the precision that the arrays have."""
+    arrays = [leaf.dtype for _, leaf in leaves(tree) if hasattr(leaf, "dtype") and leaf.dtype.kind == "f"]
+    real = np.result_type(*arrays) if arrays else np.dtype(float)
+
+    def one(leaf: Any) -> Any:
+        if isinstance(leaf, float) and not isinstance(leaf, np.generic):
+            return np.asarray(leaf, real)
+        return np.asarray(data_of(leaf)) if is_traced(leaf) else leaf
+
+    return mapped(one, tree)
+
+
+def _key(tree: Tree) -> Any:
+    """What the arguments of two calls have in common if they share a specialisation."""
+    parts = None if tree is None else children(tree)
+    if parts is not None:
+        return (type(tree), *((name, _key(part)) for name, part in parts))
+    if isinstance(tree, float) and not isinstance(tree, np.generic):
+        return float
+    if is_traced(tree):
+        return (tuple(tree.shape), np.dtype(tree.dtype).newbyteorder("=").str)
+    if isinstance(tree, (bool, int, str, bytes, type(None))):
+        return (type(tree), tree)
+    return _Identity(tree)
+
+
+class _Identity:
+    """An object that equals itself only."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.of is self.of
+
+    def __hash__(self) -> int:
+        return id(self.of)
+
+    def __repr__(self) -> str:
+        return f"<{type(self.of).__name__}>"
+
+
+def _difference(before: Any, after: Any, path: str = "") -> str:
+    """What changed between the arguments of two calls."""
+    if before == after:
+        return "the same shapes, but arrays or numbers outside of the function were replaced"
+    nested = [
+        isinstance(k, tuple) and k and isinstance(k[0], type) and all(_is_part(p) for p in k[1:])
+        for k in (before, after)
+    ]
+    if all(nested) and len(before) == len(after):
+        for (name, one), (_, other) in zip(before[1:], after[1:], strict=True):
+            if one != other:
+                return _difference(one, other, path + name)
+    return f"argument {path.removeprefix('[0]') or path} changed from {_described(before)} to {_described(after)}"
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)
+
+
+def _described(key: Any) -> str:
+    if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], tuple):
+        return f"{np.dtype(key[1])} of shape {key[0]}"
+    if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], type):
+        return repr(key[1])
+    return repr(key)

@@ -1,0 +1,213 @@
+"""Many training steps in one native call: rows are gathered, the step runs, and its loss is noted.
+
+A step is a function `step(state, batch) -> (state, loss)`: `state` is a tree of all arrays that change (parameters, the
+memory of the optimizer, counters), `batch` a tree of arrays with one row for each row of data that is drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiled.function import prepared, traced
+from chainrule.errors import InputError, ShapeError
+from chainrule.graph.ir import Graph
+from chainrule.graph.tracing import is_traced, name_of
+from chainrule.trees import leaves, mapped
+from chainrule.typing import Tree
+
+CHUNK = 0.1
+"""Seconds after which a native call hands back, so that Ctrl-C and progress stay alive."""
+
+
+class NativeLoop:
+    """A training step that is run many times, natively.
+
+    `step(state, batch)` returns the next state, of the same structure, shapes and types, and a scalar. `data` is a
+    tree of arrays with the same number of rows, which a batch has some of.
+
+    >>> def step(w, batch):
+    ...     x, y = batch
+    ...     error = x @ w - y
+    ...     return w - 0.1 * x.T @ error / len(y), (error**2).mean()
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> loop = NativeLoop(step, np.zeros(2), (x, x @ np.array([2.0, -1.0])))
+    >>> losses = loop.run(np.tile(np.arange(3), 1000), batch_size=3)
+    >>> losses.shape, loop.state.round(3)
+    ((1000,), array([ 2., -1.]))
+    """
+
+    def __init__(self, step: Callable[..., Any], state: Tree, data: Tree, *, cache: bool = True) -> None:
+        self.step, self._cache = step, cache
+        self._template = prepared(state)
+        self._data = prepared(data)
+        self._rows = _common_rows(self._data)
+        arrays = [np.array(leaf, order="C") for _, leaf in leaves(self._template) if is_traced(leaf)]
+        self._states = arrays, [np.empty_like(a) for a in arrays]
+        self._done = np.zeros(1, np.int64)
+        self._steps: dict[int, _Step] = {}
+
+    @property
+    def state(self) -> Tree:
+        """The state after the last finished step: copies."""
+        now = iter(self._states[int(self._done[0]) % 2])
+        return mapped(lambda leaf: next(now).copy() if is_traced(leaf) else leaf, self._template)
+
+    @property
+    def steps_done(self) -> int:
+        """How many steps have been run."""
+        return int(self._done[0])
+
+    def run(self, order: np.ndarray, batch_size: int) -> np.ndarray:
+        """Run `len(order) // batch_size` steps, on the rows that `order` names; returns the loss of each.
+
+        Interrupted with Ctrl-C, the state is that after the last finished step.
+        """
+        order = self._checked(order, batch_size)
+        return np.concatenate([np.empty(0, self._step(batch_size).loss), *self.chunks(order, batch_size)])
+
+    def chunks(self, order: np.ndarray, batch_size: int, seconds: float = CHUNK) -> Iterator[np.ndarray]:
+        """As `run`, but hands out the losses of about every tenth of a second."""
+        order = self._checked(order, batch_size)
+        steps = self._step(batch_size)
+        first, total, at_once = 0, len(order) // batch_size, 1
+        while first < total:
+            count = min(at_once, total - first)
+            start = time.perf_counter()
+            losses = steps.run(self._states, self._done, order[first * batch_size :], count)
+            spent = max(time.perf_counter() - start, 1e-7)
+            at_once = max(1, min(int(count * seconds / spent), 8 * at_once))
+            first += count
+            yield losses
+
+    def _checked(self, order: np.ndarray, batch_size: int) -> np.ndarray:
+        order = np.ascontiguousarray(order, np.int64).reshape(-1)
+        if not 0 < batch_size <= max(self._rows, 1):
+            raise InputError(f"batch_size={batch_size}; the data has {self._rows} rows")
+        if order.size and (order.min() < 0 or order.max() >= self._rows):
+            raise InputError(
+                f"the order names rows from {order.min()} to {order.max()}; the data has {self._rows} rows"
+            )
+        return order
+
+    def _step(self, batch_size: int) -> _Step:
+        if batch_size not in self._steps:
+            self._steps[batch_size] = _Step(self.step, self._template, self._data, batch_size, self._cache)
+        return self._steps[batch_size]
+
+    def llvm(self, batch_size: int) -> str:
+        """The LLVM code of the loop for batches of a size."""
+        return self._step(batch_size).text
+
+
+class _Step:
+    """The step for batches of one size, compiled."""
+
+    def __init__(self, step: Callable[..., Any], state: Tree, data: Tree, rows: int, cache: bool) -> None:
+        from chainrule.graph.emit.llvm import Kernel
+
+        batch = mapped(lambda a: a[:rows] if is_traced(a) else a, data)
+        graph = traced(step, (state, batch), {})
+        self.loss = _check_step(step, graph, state)
+        self.sources = [np.ascontiguousarray(a) for _, a in leaves(data) if is_traced(a)]
+        self.rows = rows
+        self.batches = [np.empty((rows, *a.shape[1:]), a.dtype) for a in self.sources]
+        self.kernel = Kernel(graph, keep=cache, loop=[a.nbytes // max(len(a), 1) for a in self.sources])
+        self.text = self.kernel.text
+        self._slots: Any = None
+        self._memory = np.empty(self.kernel.lowered.workspace + 64, np.uint8)
+
+    def run(
+        self,
+        states: tuple[list[np.ndarray], list[np.ndarray]],
+        done: np.ndarray,
+        order: np.ndarray,
+        count: int,
+    ) -> np.ndarray:
+        """Run some steps; `done` counts them."""
+        losses = np.empty(count, self.loss)
+        if self.kernel.is_native:
+            self._natively(states, done, order, losses)
+        else:
+            self._one_by_one(states, done, order, losses)
+        return losses
+
+    def _natively(
+        self,
+        states: tuple[list[np.ndarray], list[np.ndarray]],
+        done: np.ndarray,
+        order: np.ndarray,
+        losses: np.ndarray,
+    ) -> None:
+        if self._slots is None:
+            tables = [
+                self.kernel.slots(
+                    [*states[i], *self.batches, *self.kernel.constants, *states[1 - i], losses], self._memory
+                )
+                for i in range(2)
+            ]
+            pointers = np.array([_address(a) for a in self.sources], np.uint64)
+            self._slots = np.concatenate(tables), pointers
+        tables, pointers = self._slots
+        status = self.kernel.loop(
+            _address(tables),
+            _address(pointers),
+            _address(order),
+            _address(losses),
+            _address(done),
+            len(losses),
+        )
+        if status:
+            raise IndexError("an index is out of bounds for the array that it is used on, in a compiled step")
+
+    def _one_by_one(
+        self,
+        states: tuple[list[np.ndarray], list[np.ndarray]],
+        done: np.ndarray,
+        order: np.ndarray,
+        losses: np.ndarray,
+    ) -> None:
+        """For a step that NumPy computes a part of."""
+        for i in range(len(losses)):
+            rows = order[i * self.rows : (i + 1) * self.rows]
+            now, following = states[done[0] % 2], states[1 - done[0] % 2]
+            batch = [a[rows] for a in self.sources]
+            self.kernel.run([*now, *batch, *self.kernel.constants, *following, losses[i : i + 1].reshape(())])
+            done += 1
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _common_rows(data: Tree) -> int:
+    rows = {np.shape(leaf)[:1] for _, leaf in leaves(data) if is_traced(leaf)}
+    if len(rows) != 1 or () in rows:
+        raise ShapeError(
+            f"the arrays of the data have {sorted(r[0] if r else 0 for r in rows)} rows; they must agree"
+        )
+    ((count,),) = rows
+    return int(count)
+
+
+def _check_step(step: Callable[..., Any], graph: Graph, state: Tree) -> Any:
+    """The type of the loss; InputError where a step does not return its next state and a scalar."""
+    name, result = name_of(step), graph.result
+    if not isinstance(result, tuple) or len(result) != 2 or getattr(result[1], "shape", None) != ():
+        raise InputError(f"{name} must return (state, loss), where the loss is a scalar")
+    before = {path: leaf for path, leaf in leaves(state) if is_traced(leaf)}
+    after = {path: leaf for path, leaf in leaves(result[0]) if hasattr(leaf, "value")}
+    if before.keys() != after.keys():
+        raise InputError(
+            f"{name} was given a state with {', '.join(before)}, but returned {', '.join(after)}"
+        )
+    for path, leaf in before.items():
+        new = np.asarray(after[path].value)
+        if (new.shape, new.dtype) != (leaf.shape, leaf.dtype):
+            raise ShapeError(
+                f"{name} turned {path or 'its state'} from {leaf.dtype} {leaf.shape} into {new.dtype} {new.shape}"
+            )
+    return np.asarray(result[1].value).dtype

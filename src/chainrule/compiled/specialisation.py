@@ -1,0 +1,117 @@
+"""A function compiled for one structure of arguments, one set of shapes and types, and what is fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiled.calling import MISS, Source, packed, unpack
+from chainrule.compiled.surroundings import Name
+from chainrule.graph.ir import Graph, Variable, valued
+from chainrule.operators import data_of
+from chainrule.trees import leaves, mapped
+from chainrule.typing import Tree
+
+
+class Specialisation:
+    """A compiled graph, with a fast way to call it.
+
+    `fast(args, kwargs)` answers NotImplemented where it is not for such arguments, or where it fails;
+    `slow(args, kwargs)` takes arrays of any layout.
+    """
+
+    def __init__(
+        self, graph: Graph, run: Callable[..., tuple[Any, ...]], names: list[Name], kinds: list[type]
+    ) -> None:
+        self.graph, self.run, self.names, self.kinds = graph, run, names, kinds
+        self.fast: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._written()
+
+    def is_current(self) -> bool:
+        """Whether the names outside of the function still stand for what they stood for."""
+        return all(name.now is name.value for name in self.names)
+
+    def slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+        """The result, for arrays of any layout and numbers."""
+        arrays: list[Any] = []
+
+        def take(leaf: Any, value: Any) -> None:
+            if isinstance(leaf, Variable):
+                array = np.ascontiguousarray(data_of(value), leaf.dtype).reshape(leaf.shape)
+                arrays.append(array.view(np.ndarray))
+
+        mapped(take, self.graph.arguments, (args, kwargs))
+        return self._result(self.run(arrays))
+
+    def _result(self, outputs: tuple[Any, ...]) -> Tree:
+        found = iter(outputs)
+
+        def one(leaf: Any) -> Any:
+            if not hasattr(leaf, "number") and not isinstance(leaf, Variable):
+                return valued(leaf, {})
+            array = next(found)
+            return array if leaf.shape else array[()]
+
+        return mapped(one, self.graph.result)
+
+    def _written(self) -> Any:
+        """The fast way, as source: for a kernel of one native segment."""
+        enter = getattr(self.run, "entry", None)
+        if enter is None:
+            return lambda args, kwargs: MISS
+        positional, keywords = self.graph.arguments
+        source = Source()
+        source.miss_if(f"len(args) != {len(positional)} or len(kwargs) != {len(keywords)}")
+        for name in self.names:
+            self._watch(source, name)
+        arrays: list[str] = []
+        kinds = iter(self.kinds)
+        for i, tree in enumerate(positional):
+            unpack(source, tree, f"args[{i}]", kinds, arrays)
+        for key, tree in keywords.items():
+            unpack(source, tree, f"kwargs[{key!r}]", kinds, arrays)
+        arrays += [source.new(np.ascontiguousarray(c), "constant") for c in self.run.constants]  # type: ignore[attr-defined]
+        outputs = [a for _, a in leaves(self.graph.result) if hasattr(a, "number") or isinstance(a, Variable)]
+        made: list[str] = []
+        empty = source.new(np.empty, "empty")
+        for atom in outputs:
+            made.append(source.new(prefix="out"))
+            kind = source.new(np.asarray(atom.value).dtype, "dtype")
+            source.line(f"{made[-1]} = {empty}({tuple(atom.shape)!r}, {kind})")
+        call = f"{source.new(enter, 'enter')}({', '.join([*arrays, *made])})"
+        source.miss_if(f"{call} is not None")
+        source.line(f"return {packed_in_order(source, self.graph.result, made)}")
+        return source.function("fast", "args, kwargs")
+
+    @staticmethod
+    def _watch(source: Source, name: Name) -> None:
+        value = source.new(name.value, "known") if name.value is not None else "None"
+        if name.scope is not None:
+            source.miss_if(f"{source.new(name.scope, 'scope')}[{name.name!r}] is not {value}")
+        else:
+            source.miss_if(f"{source.new(name.cell, 'cell')}.cell_contents is not {value}")
+
+
+def packed_in_order(source: Source, tree: Tree, names: list[str]) -> str:
+    """An expression for a result whose array leaves have names in order."""
+    following = iter(names)
+    placed: dict[int, str] = {}
+
+    def one(leaf: Any) -> Any:
+        if hasattr(leaf, "number") or isinstance(leaf, Variable):
+            copy = _Place(leaf.shape)
+            placed[id(copy)] = next(following)
+            return copy
+        return leaf
+
+    return packed(source, mapped(one, tree), placed)
+
+
+class _Place(Variable):
+    """The place of an array in a result; one for each, also where the same array is returned twice."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(np.empty(shape))
