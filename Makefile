@@ -29,6 +29,7 @@ check: $(VENV)/.has-test $(VENV)/.has-lint $(VENV)/.has-oracles ## style, types,
 	$(BIN)/python -m pytest -n auto tests/oracles/test_jax.py
 	$(BIN)/python -m pytest -n auto tests/oracles --ignore-glob='*/test_jax.py' --ignore=tests/oracles/torch_facade
 	$(BIN)/python -m pytest -n auto tests/oracles/torch_facade
+	$(BIN)/python tests/diagnosis/score.py --quick
 
 bench: $(VENV)/.has-oracles ## our speed and memory beside those of the other libraries
 	$(BIN)/python -m benchmarks

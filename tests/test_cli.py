@@ -48,9 +48,11 @@ def test_train_tells_everything() -> None:
     assert len(shown) == 10
     assert re.fullmatch(r"epoch 40/40  loss \d\.\d{3}  validation accuracy \d\.\d{3}   \d+\.\d s", shown[-1])
     assert "kept the weights of epoch" in result.output
-    assert re.search(r"30 held-out rows +network +always setosa\naccuracy +0\.9\d\d +0\.333\n", result.output)
+    heading = r"30 test rows +network +linear model +always setosa\naccuracy +0\.9\d\d +0\.\d{3} +0\.333\n"
+    assert re.search(heading, result.output)
+    assert "with a column shuffled, accuracy gets worse by: petal_" in result.output
     assert re.search(r"actual \\ predicted +setosa +versicolor +virginica\nsetosa +10 +0 +0\n", result.output)
-    assert lines[-2] == "saved iris.safetensors and iris.svg (loss curve)"
+    assert lines[-2] == "saved iris.safetensors and iris.svg (loss curve, ROC, importance)"
     assert lines[-1] == "predict with: chainrule predict iris.safetensors --row 5.1,3.5,1.4,0.2"
     assert sorted(path.name for path in Path().iterdir()) == ["iris.safetensors", "iris.svg"]
 
@@ -80,9 +82,9 @@ def test_a_regression() -> None:
     run = "--epochs 30 --batch 32 --seed 3 --validation 0.25 --save cars.safetensors"
     result = chainrule("train", "auto-mpg", *network.split(), *run.split())
     assert result.exit_code == 0, result.output
-    assert "network 9-8-8-1 · squared error · SGD" in result.output
-    assert "missing values taken as the training part's mean: horsepower 6" in result.output
-    assert re.search(r"100 held-out rows +network +always 2\d\.\d+, the mean\nMAE", result.output)
+    assert "network 10-8-8-1 · squared error · SGD" in result.output
+    assert "numeric   horsepower (6 missing): standardised, missing marked" in result.output
+    assert re.search(r"80 test rows +network +linear model +always 2\d\.\d+, the mean\nMAE", result.output)
     assert Path("cars.svg").exists()
     result = chainrule("predict", "cars.safetensors", "--row", "8,307,,3504,12,70,usa")
     assert re.fullmatch(r"mpg 1\d\.?\d*\n", result.output)
@@ -97,11 +99,11 @@ def test_a_network_without_hidden_layer() -> None:
 
 
 def test_a_csv_file() -> None:
-    rows = "\n".join(f'{x},"{x % 3}, of three",{"yes" if x > 10 else "no"}' for x in range(20))
+    rows = "\n".join(f'{x + 1.5},"{x % 3}, of three",{"yes" if x > 10 else "no"}' for x in range(20))
     Path("mine.csv").write_text(f"size,kind,large\n{rows}\n", encoding="utf-8")
     result = chainrule("train", "mine.csv", "--target", "large", "--epochs", "2")
     assert result.output.startswith("mine · 20 rows · 2 features · 2 classes · network 4-8-2 ·")
-    assert result.output.endswith("--row '0,\"0, of three\"'\n")
+    assert result.output.endswith("--row '1.5,\"0, of three\"'\n")
     assert chainrule("predict", "mine.safetensors", "--row", '0,"0, of three"').exit_code == 0
 
 
@@ -117,7 +119,7 @@ BAD_INPUT = [
     (["train", "iris", "--hidden", "0"], "--hidden 0: each layer needs a width from 1 to 65536"),
     (["train", "iris", "--hidden", "a,b"], "--hidden 'a,b': give the widths"),
     (["train", "iris", "--rate", "-1"], "--rate -1.0: it must be a number above 0"),
-    (["train", "iris", "--rate", "fast"], "'fast' is not a valid float"),
+    (["train", "iris", "--rate", "fast"], "'fast' is neither a number nor auto"),
     (["train", "iris", "--epochs", "0"], "--epochs 0"),
     (["train", "iris", "--activation", "than"], "no activation 'than': choose one of tanh"),
     (["train", "iris", "--optimizer", "adma"], "no optimizer 'adma': choose one of sgd"),
@@ -134,10 +136,10 @@ BAD_INPUT = [
     (["predict", "taken"], "damaged or no model file at all"),
     (
         ["predict", "MODEL"],
-        "give the row to predict as --row VALUES, in this order: sepal_length,sepal_width",
+        "give a file of rows, or the row to predict as --row VALUES, in this order: sepal_length,sepal_width",
     ),
     (["predict", "MODEL", "--row", "1,2"], "has 2 values, but the model needs 4: sepal_length"),
-    (["predict", "MODEL", "--row", "1,2,3,x"], "petal_width needs a finite number"),
+    (["predict", "MODEL", "--row", "1,2,3,x"], "column petal_width should be numbers, but row 1: 'x'"),
     (["predict", "MODEL", "--row", '1,2,3,"4'], "is no comma-separated text"),
 ]
 
@@ -194,7 +196,7 @@ def interrupted_at(number: int) -> Any:
     """A way to show progress that behaves as if Ctrl-C were pressed."""
 
     @contextmanager
-    def show(*_: Any) -> Iterator[Any]:
+    def show(*_: Any, **__: Any) -> Iterator[Any]:
         def callback(epoch: Epoch) -> None:
             if epoch.number == number:
                 raise KeyboardInterrupt
@@ -209,6 +211,7 @@ def test_ctrl_c_keeps_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     result = chainrule("train", "iris")
     assert result.exit_code == 130
     assert "interrupted after epoch 5 of 200; the best so far is saved" in result.output
+    assert "continue with: chainrule train --resume iris.checkpoint.safetensors" in result.output
     assert chainrule("predict", "iris.safetensors", "--row", "5.1,3.5,1.4,0.2").exit_code == 0
 
 

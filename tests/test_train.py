@@ -189,7 +189,7 @@ def test_metrics_refuse_what_would_broadcast(metric: str) -> None:
         ({"epochs": 0}, "--epochs 0: it must be a whole number of at least 1"),
         ({"batch": 2.5}, "--batch 2.5"),
         ({"seed": -1}, "--seed -1: it must be a whole number of at least 0"),
-        ({"validation": 1.0}, "--validation 1.0: it must be a number between 0 and 1"),
+        ({"validation": 1.0}, "--validation 1.0: it must be a number above 0 and below 1"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
@@ -225,26 +225,28 @@ def test_iris_is_learnt_by_all_seeds() -> None:
 def test_auto_mpg_is_learnt_better_than_its_mean() -> None:
     run = run_of("auto-mpg", epochs=30)
     assert run.summary() == (
-        "auto-mpg · 398 rows · 7 features · target mpg · network 9-8-1 · squared error · Adam"
+        "auto-mpg · 398 rows · 7 features · target mpg · network 10-8-1 · squared error · Adam"
     )
-    assert list(run.notes()) == ["missing values taken as the training part's mean: horsepower 6"]
+    assert {name: count for name, count in run.parts.missing.items() if count} == {"horsepower": 6}
     run.fit()
     evaluation = run.evaluate()
     assert evaluation.metrics["R²"] > 0.85
-    assert evaluation.metrics["MAE"] < evaluation.baseline["MAE"] / 2
+    *_, guess = evaluation.baselines.values()
+    assert evaluation.metrics["MAE"] < guess["MAE"] / 2
     assert evaluation.confusion is None
 
 
 def test_penguins_have_categories_and_missing_values() -> None:
     run = run_of("penguins", epochs=10)
-    assert run.sizes == (10, 8, 3)
-    assert list(run.notes())[-1] == "missing values taken as a category of its own: sex 11"
+    assert run.sizes == (14, 8, 3)
+    assert run.parts.missing["sex"] == 11
     run.fit()
     evaluation = run.evaluate()
     assert evaluation.metrics["accuracy"] > 0.95
-    assert evaluation.guess == "always Adelie"
+    assert list(evaluation.baselines) == ["linear model", "always Adelie"]
     assert evaluation.confusion is not None
-    assert evaluation.confusion.sum() == run.validation.rows == 69
+    assert run.parts.test is not None
+    assert evaluation.confusion.sum() == run.parts.test.rows == 69
 
 
 @pytest.mark.parametrize("name", ["iris", "auto-mpg"])
@@ -261,14 +263,14 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for seed in (1, 1, 2):
         run = run_of("penguins", epochs=5, seed=seed)
         run.fit()
-        run.save(train.output_files("a", tmp_path), run.evaluate())
+        run.save(train.output_files("a", tmp_path), run.evaluate(), run.importance())
         contents.append((tmp_path / "a.safetensors").read_bytes())
     assert contents[0] == contents[1] != contents[2]
 
 
 def test_other_layers_leave_the_split_as_it_was() -> None:
     small, large = run_of(hidden=(2,)), run_of(hidden=(30, 30))
-    assert np.array_equal(small.validation.features, large.validation.features)
+    assert np.array_equal(small.parts.validation.features, large.parts.validation.features)
 
 
 def test_the_weights_of_the_best_epoch_are_kept() -> None:
@@ -276,7 +278,7 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
     run.fit()
     assert run.kept is not None
     assert run.kept.validation_loss == min(epoch.validation_loss for epoch in run.history)
-    loss, _ = train.evaluate(run.network, run.validation, run.task.loss)
+    loss, _ = train.evaluate(run.network, run.parts.validation, run.task.loss)
     assert loss == run.kept.validation_loss
 
 
@@ -289,15 +291,16 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
     assert run.fit([interrupt]) is True
     assert len(run.history) == 4
     assert run.kept == min(run.history, key=lambda epoch: epoch.validation_loss)
-    assert run.evaluate().metrics["cross-entropy"] == pytest.approx(run.kept.validation_loss)
+    loss, _ = train.evaluate(run.network, run.parts.validation, run.task.loss)
+    assert loss == run.kept.validation_loss
 
 
-def test_an_interrupt_before_the_first_epoch_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_before_the_first_epoch_is_one() -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     run = run_of()
-    monkeypatch.setattr(run.task.__class__, "loss", interrupt)
+    run.run.loss = interrupt
     with pytest.raises(KeyboardInterrupt):
         run.fit()
 
@@ -305,8 +308,9 @@ def test_an_interrupt_before_the_first_epoch_is_one(monkeypatch: pytest.MonkeyPa
 def test_rows_without_target_are_left_out() -> None:
     cells = [["1", "2"], ["2", "4.5"], ["3", ""], ["4", "8"], ["5", "10"]]
     run = TableTraining.prepare(Table.from_cells("t", ["x", "y"], cells), "y", Settings(epochs=1))
-    assert run.training.rows + run.validation.rows == 4
-    assert list(run.notes()) == ["rows without y left out: 1"]
+    assert run.parts.test is not None
+    assert run.parts.training_rows + run.parts.validation.rows + run.parts.test.rows == 4
+    assert run.parts.dropped == 1
 
 
 def test_a_target_without_values() -> None:
@@ -328,7 +332,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = run_of("penguins", epochs=5)
     run.fit()
     files = train.output_files("penguins", tmp_path_factory.mktemp("model"))
-    run.save(files, run.evaluate())
+    run.save(files, run.evaluate(), run.importance())
     return files.model
 
 
@@ -382,14 +386,14 @@ def changed(path: Path, target: Path, keys: tuple[Any, ...], value: Any) -> Path
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("version",), 2, "has format 2, but this chainrule reads up to 1: install a newer"),
-        (("version",), 0, "format 0, which never existed"),
+        (("version",), 3, "has format 3, but this chainrule reads 2: install a newer"),
+        (("version",), 1, "has format 1, but this chainrule reads 2: train it again"),
         (("version",), "1", "version in its description should be an integer, but is '1'"),
         (("network",), None, "network in its description should be an object"),
-        (("network", "sizes"), [10, 8, 4], r"sizes are \[10, 8, 4\], but its columns and target need 10"),
-        (("network", "sizes"), [10, -8, 3], r"sizes are \[10, -8, 3\]"),
-        (("network", "sizes"), [10, 10**12, 3], "the arrays in it are not those of a network"),
-        (("network", "sizes"), [10, 8, True], r"network.sizes\[2\] in its description should be an integer"),
+        (("network", "sizes"), [14, 8, 4], r"sizes are \[14, 8, 4\], but its columns and target need 14"),
+        (("network", "sizes"), [14, -8, 3], r"sizes are \[14, -8, 3\]"),
+        (("network", "sizes"), [14, 10**12, 3], "the arrays in it are not those of a network"),
+        (("network", "sizes"), [14, 8, True], r"network.sizes\[2\] in its description should be an integer"),
         (("network", "sizes"), "10", "should be a list"),
         (("network", "activation"), "os.system", "no activation 'os.system'"),
         (("features",), [], "sizes are"),
@@ -397,10 +401,18 @@ def changed(path: Path, target: Path, keys: tuple[Any, ...], value: Any) -> Path
         (("features", 1, "mean"), math.nan, "finite number, but is nan"),
         (("features", 1, "mean"), 10**400, "finite number, but is 1000"),
         (("features", 1, "scale"), 0, r"features\[1\].scale should be above 0"),
-        (("features", 0, "kind"), "pickle", r"features\[0\].kind should be numeric or category"),
+        (("features", 0, "kind"), "pickle", r"features\[0\].kind should be one of numeric, boolean, date, category"),
         (("features", 0, "categories"), [1], r"features\[0\].categories\[0\] in its .* should be text"),
-        (("target", "classes"), ["a", "b"], "need 10 inputs and 2 outputs"),
-        (("target",), {"kind": "category"}, "target.name is missing in its description"),
+        (("features", 0, "categories"), ["a", "a"], r"features\[0\].categories should be different"),
+        (("features", 0, "dimension"), 10**9, "dimension should be from 0 to 1024"),
+        (("features", 0, "dimension"), 4, "but its columns and target need 15 inputs"),
+        (("features", 0, "other"), 1, "features.0..other in its description should be true or false"),
+        (("features", 0, "name"), "species", "a column is there twice"),
+        (("network", "dropout"), True, "the arrays in it are not those of a network"),
+        (("left out",), {"a": 1}, "left out.a in its description should be text"),
+        (("target", "counts"), [1], "counts should be one number for each class"),
+        (("target", "classes"), ["a", "b", "c", "d"], "counts should be one number for each class"),
+        (("target",), {"kind": "category"}, "target.classes is missing in its description"),
         (("metrics", "accuracy"), "high", "metrics.accuracy in its description should be a finite"),
         (("training",), [], "training in its description should be an object"),
     ],
@@ -562,6 +574,6 @@ def test_a_run_saves_both_files(tmp_path: Path) -> None:
     assert run.kept is not None
     run.kept = replace(run.kept, number=1)
     files = train.output_files("iris", tmp_path)
-    run.save(files, run.evaluate())
+    run.save(files, run.evaluate(), run.importance())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["iris.safetensors", "iris.svg"]
     assert "kept: epoch 1" in files.curve.read_text(encoding="utf-8")

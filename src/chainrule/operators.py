@@ -19,6 +19,10 @@ class Operators:
     _numpy: ClassVar[Any]
     _data: Any
 
+    def _values(self) -> Any:
+        """The array, for what reads its values; refused by what has none yet."""
+        return self._data
+
     @staticmethod
     def _apply(primitive: Any, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
         """Apply a primitive of which at least one input is of this class."""
@@ -291,9 +295,21 @@ class Operators:
 
 
 def data_of(x: Any) -> Any:
-    """The plain array behind a Tensor; anything else as it is.
+    """The plain array behind a Tensor, to read its values; anything else as it is.
+
+    While a function is traced there are no values to read, and this is refused: what is computed from them would
+    be fixed to those of one run.
 
     >>> data_of([1.0])
+    [1.0]
+    """
+    return x._values() if isinstance(x, Operators) else x
+
+
+def example_of(x: Any) -> Any:
+    """The plain array behind a Tensor, for its shape and type alone, or to hand it on; anything else as it is.
+
+    >>> example_of([1.0])
     [1.0]
     """
     return x._data if isinstance(x, Operators) else x

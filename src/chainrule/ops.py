@@ -30,7 +30,7 @@ from numpy import (
     newaxis, pi, uint8, uint16, uint32, uint64,
 )
 
-from chainrule import namespace
+from chainrule import namespace, operators
 from chainrule.functions.arrays import as_array as asarray
 from chainrule.functions.arrays import data_of, empty_like, full_like, ones_like, shape_of, zeros_like
 from chainrule.functions.elementwise import astype, clip, degrees, nan_to_num, radians
@@ -127,7 +127,7 @@ arange, linspace, eye = _made(np.arange), _made(np.linspace), _made(np.eye)
 
 def result_type(*values: Any) -> Any:
     """The type that the arguments are promoted to."""
-    return np.result_type(*(data_of(v) for v in values))
+    return np.result_type(*(operators.example_of(v) for v in values))
 
 
 Operators._ops = sys.modules[__name__]

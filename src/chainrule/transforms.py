@@ -18,7 +18,7 @@ from chainrule.backward import Node
 from chainrule.errors import IndependentWarning, InputError, ShapeError
 from chainrule.modes import RECORD, TRANSFORM, mode, switched
 from chainrule.namespace import SCALARS, is_array, namespace_of
-from chainrule.operators import data_of
+from chainrule.operators import example_of
 from chainrule.primitives import described
 from chainrule.rules.elementwise import multiply, positive
 from chainrule.rules.reduce import sum as sum_
@@ -116,7 +116,7 @@ def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tup
     nested = _nested((primals, tangents), {})
     with switched(on=RECORD | TRANSFORM):
         inputs, result = _called(f, tuple(range(len(primals))), primals, {})
-        seeds = mapped(lambda out: Tensor(np.zeros_like(data_of(out)), requires_grad=True), result)
+        seeds = mapped(lambda out: Tensor(np.zeros_like(example_of(out)), requires_grad=True), result)
         pulled = _gradients(_list(result), _list(seeds), inputs, create_graph=True)
         given = [t for _, t in leaves(tuple(tangents))]
         pairs = zip((t for tree in inputs for t in _list(tree)), given, strict=True)
@@ -176,7 +176,7 @@ def _first(derivatives: Tree, result: Tree) -> Tree:
 
 def _derivatives_of(out: Any, inputs: list[Tree], nested: bool) -> tuple[Tree, ...]:
     """All derivatives of one output: one reverse sweep for each of its elements."""
-    data = np.asarray(data_of(out))
+    data = np.asarray(example_of(out))
     rows = []
     for index in np.ndindex(data.shape):
         basis = np.zeros_like(data)
@@ -290,10 +290,10 @@ def _scalar(f: Function, value: Any) -> Any:
         raise InputError(
             f"{name} returned {described(value)} of type {type(value).__name__}, which is no number"
         )
-    if np.shape(data_of(value)) != ():
-        if np.size(data_of(value)) != 1:
+    if np.shape(example_of(value)) != ():
+        if np.size(example_of(value)) != 1:
             raise ShapeError(
-                f"{name} returned an array of shape {np.shape(data_of(value))}, but a gradient is that of a scalar; "
+                f"{name} returned an array of shape {np.shape(example_of(value))}, but a gradient is that of a scalar; "
                 f"sum or average it, or use cr.jacobian, cr.vjp or cr.elementwise_grad"
             )
         value = value.reshape(())
@@ -353,19 +353,19 @@ def _handed_out(tree: Tree, nested: bool) -> Tree:
     """Results as the caller expects them: Tensors inside a transform, plain arrays outside."""
     if nested:
         return mapped(lambda t: Tensor(t) if is_array(t) and not isinstance(t, Tensor) else t, tree)
-    return mapped(data_of, tree)
+    return mapped(example_of, tree)
 
 
 def _checked_cotangent(out: Any, g: Any) -> Any:
-    if np.shape(data_of(g)) != np.shape(data_of(out)):
+    if np.shape(example_of(g)) != np.shape(example_of(out)):
         raise ShapeError(
-            f"the cotangent has shape {np.shape(data_of(g))}, but the output {np.shape(data_of(out))}"
+            f"the cotangent has shape {np.shape(example_of(g))}, but the output {np.shape(example_of(out))}"
         )
-    return g if is_array(g) else np.asarray(g, dtype=data_of(out).dtype)
+    return g if is_array(g) else np.asarray(g, dtype=example_of(out).dtype)
 
 
 def _checked_tangent(primal: Any, tangent: Any) -> None:
-    if np.shape(data_of(primal)) != np.shape(data_of(tangent)):
+    if np.shape(example_of(primal)) != np.shape(example_of(tangent)):
         raise ShapeError(
-            f"a tangent has shape {np.shape(data_of(tangent))}, but its primal {np.shape(data_of(primal))}"
+            f"a tangent has shape {np.shape(example_of(tangent))}, but its primal {np.shape(example_of(primal))}"
         )

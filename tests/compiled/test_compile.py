@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -258,6 +259,31 @@ def test_a_closure_that_changes_is_seen() -> None:
     same(fast(x), f(x))
 
 
+def test_what_is_in_objects_outside_is_seen() -> None:
+    class Model:
+        def __init__(self) -> None:
+            self.layers = [{"W": np.eye(2)}]
+            self.scale = cr.Tensor(np.array([1.0, 2.0]))
+
+        def __call__(self, x: Any) -> Any:
+            return x @ self.layers[0]["W"] * self.scale
+
+        def doubled(self, x: Any) -> Any:
+            return 2 * self(x)
+
+    model = Model()
+    x = np.array([[3.0, 5.0]])
+    for f in (lambda x: model(x), model.doubled, model):
+        fast = compile(f)
+        same(fast(x), f(x).data)
+        model.layers[0]["W"] = model.layers[0]["W"] + 1
+        same(fast(x), f(x).data)
+        model.scale.data = np.array([7.0, -1.0])
+        same(fast(x), f(x).data)
+        model.layers = [{"W": np.ones((2, 2))}]
+        same(fast(x), f(x).data)
+
+
 # compiling again ----------------------------------------------------------------------------------
 
 
@@ -306,6 +332,34 @@ def test_a_branch_on_a_value_is_refused_with_its_line() -> None:
         compile(f)(np.ones(3))
 
 
+def test_random_numbers_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    x = np.ones(3)
+    for f in (lambda x: x * rng.random(3), lambda x: x * float(rng.random())):
+        with pytest.raises(UnsupportedError, match="finds other numbers each time"):
+            compile(f)(x)
+    mask = rng.random(3) > 0.5
+    same(compile(lambda x: x * mask)(x), x * mask)
+
+
+def test_values_that_are_read_behind_the_trace_are_refused() -> None:
+    def f(labels: Any) -> Any:
+        return labels * getattr(labels, "_data", labels).copy()
+
+    with pytest.raises(UnsupportedError, match="reads behind the trace's back"):
+        compile(f)(np.array([1, 2, 3]))
+
+
+def test_a_strided_array_outside_is_read_at_each_call() -> None:
+    table = np.arange(8.0)
+    every_second = table[::2]
+    fast = compile(lambda x: x * every_second)
+    x = np.ones(4)
+    same(fast(x), x * every_second)
+    table[0] = 50.0
+    same(fast(x), x * every_second)
+
+
 def test_errors_of_the_function_are_its_own() -> None:
     fast = compile(lambda x, i: x[i])
     x = np.arange(4.0)
@@ -341,6 +395,26 @@ def test_llvm_failing_falls_back(monkeypatch: pytest.MonkeyPatch, caplog: pytest
         compile(np.tanh, backend="llvm")(x)
 
 
+def test_without_llvmlite_it_runs_as_numpy_code(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from chainrule.compiled import function
+
+    function._say_once.cache_clear()
+    for name in [n for n in sys.modules if n.startswith(("llvmlite", "chainrule.graph.emit.llvm"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    x = np.arange(4.0)
+    fast = compile(lambda x: np.exp(-x) @ x)
+    same(fast(x), np.exp(-x) @ x)
+    same(fast(x), np.exp(-x) @ x)
+    assert caplog.text.count("chainrule[jit]") == 1
+    with pytest.raises(InputError, match="there is none to show"):
+        fast.report()
+    with pytest.raises(InputError, match=r"needs llvmlite: pip install 'chainrule\[jit\]'"):
+        compile(np.tanh, backend="llvm")(x)
+
+
 def test_the_numpy_backend() -> None:
     rng = np.random.default_rng(0)
     p, x = parameters_of(rng), rng.normal(size=(7, 3))
@@ -365,7 +439,7 @@ def test_verification(monkeypatch: pytest.MonkeyPatch) -> None:
     same(compile(lambda x: np.tanh(x) + 1)(x), np.tanh(x) + 1)
 
 
-# the promise that there is no NaN ---------------------------------------------------------------------------------------
+# the promise that there is no NaN --------------------
 
 
 def test_assume_finite_is_right_for_finite_numbers() -> None:
@@ -435,3 +509,25 @@ def test_the_cache_can_be_switched_off(own_cache: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("CHAINRULE_CACHE", "no")
     compile(lambda x: x * 11 + 1)(x)
     assert entries(own_cache) == kept
+
+
+# long programs -----------------------------------------------------------------------------------
+
+
+def test_what_is_unrolled_over_time_is_written_once(caplog: pytest.LogCaptureFixture) -> None:
+    rng = np.random.default_rng(0)
+    W, U, V = (rng.normal(size=shape, scale=0.4) for shape in ((3, 8), (8, 8), (8, 1)))
+    x, y = rng.normal(size=(60, 5, 3)), rng.normal(size=(5, 1))
+
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
+        W, U, V = parameters
+        h = np.zeros((5, 8))
+        for t in range(len(x)):
+            h = np.tanh(x[t] @ W + h @ U)
+        return ((h @ V - y) ** 2).mean()
+
+    both = cr.value_and_grad(loss)
+    fast = compile(both)
+    same(fast((W, U, V), x, y), both((W, U, V), x, y))
+    assert fast.llvm().count("\ndefine ") < 40
+    assert fast.llvm().count("call i32 @") > 200

@@ -115,6 +115,21 @@ def test_the_state_is_a_copy() -> None:
     assert not np.allclose(loop.state["W1"], p["W1"])
 
 
+def test_another_state_can_be_set() -> None:
+    p, data = example()
+    loop = NativeLoop(sgd, p, data, cache=False)
+    order = orders(7, 8)
+    loop.run(order, 8)
+    other = {name: array * 2 for name, array in p.items()}
+    loop.state = other
+    assert_same(loop.state, other, 0)
+    loop.run(order, 8)
+    expected, _ = by_python(sgd, other, data, order, 8)
+    assert_same(loop.state, expected, 1e-11)
+    with pytest.raises(ShapeError, match=r"float64 \(8,\), not float64 \(9,\)"):
+        loop.state = other | {"b1": np.zeros(9)}
+
+
 def test_a_step_that_numpy_computes_a_part_of() -> None:
     def step(w: Any, batch: Any) -> Any:
         (x,) = batch

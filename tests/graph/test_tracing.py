@@ -1,12 +1,15 @@
 """What is traced, what it is called, and what is refused with the user's line."""
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from graph.test_derive_cases import weighed
 from hypothesis import given, settings
+from numpy_examples import ROWS, Row
 from random_programs import DRAWN, INPUTS, decoded, result_of
 
 import chainrule as cr
@@ -236,14 +239,49 @@ def test_a_number_of_elements_that_depends_on_values_is_noted() -> None:
     assert cr.derive(lambda x: x.mean(), x0).notes == ()
 
 
-def test_labels_that_were_read_while_tracing_are_noted() -> None:
+@pytest.mark.parametrize(
+    "f",
+    [cr.ops.cross_entropy, lambda Z, y: (np.exp(Z) * cr.ops.one_hot(y, 3)).sum()],
+    ids=["cross_entropy", "one_hot"],
+)
+def test_labels_are_traced(f: Any) -> None:
     labels = np.array([2, 0, 1])
-    derivation = cr.derive(lambda Z, y: (Z * cr.ops.one_hot(y, 3)).sum(), np.eye(3), labels, argnums=0)
-    assert derivation.notes[0].startswith("y is not used in what was traced")
-    traced = cr.derive(lambda Z, y: cr.ops.cross_entropy(Z, y), np.eye(3), labels, argnums=0)
+    traced = cr.derive(f, np.eye(3), labels, argnums=0)
     assert traced.notes == ()
     _, g = traced.function(np.eye(3), labels[::-1])
-    np.testing.assert_allclose(g, cr.grad(cr.ops.cross_entropy)(np.eye(3), labels[::-1]), rtol=1e-12)
+    np.testing.assert_allclose(g, cr.grad(f)(np.eye(3), labels[::-1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.arrays], ids=lambda row: row.name)
+def test_no_value_of_the_traced_run_is_frozen(row: Row) -> None:
+    """What NumPy's functions are derived to holds for other numbers too; else it is refused."""
+    arrays = [np.asarray(a, float) for a in row.arrays]
+    rng, by = np.random.default_rng(0), tuple(range(len(arrays)))
+
+    def f(*args: Any) -> Any:
+        return weighed(row.call(*args))
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            derivation = cr.derive(f, *arrays, argnums=by)
+        except (UnsupportedError, TypeError):
+            return
+        for _ in range(2):
+            others = [rng.permutation(a.ravel()).reshape(a.shape) for a in arrays]
+            try:
+                value, gradient = cr.value_and_grad(f, by)(*others)
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+                continue  # an order of these numbers that the function refuses
+            found, derived = derivation.function(*others)
+            np.testing.assert_allclose(found, value, rtol=1e-7, atol=1e-9)
+            for g, expected in zip(derived, gradient, strict=True):
+                np.testing.assert_allclose(g, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_function_that_reads_values_is_refused_while_tracing() -> None:
+    with pytest.raises(UnsupportedError, match=r"about to read its values\n  at .*test_tracing"):
+        cr.derive(lambda x: np.unique(x).sum(), np.arange(3.0))
 
 
 def test_a_note_may_quote_any_line() -> None:

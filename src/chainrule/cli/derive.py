@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from chainrule.cli.functions import load_call, user_errors
+from chainrule.cli.functions import load_call, numbers_of, user_errors
 from chainrule.cli.program import traceback_option
-from chainrule.errors import OptionError
 
 
 @click.command("derive")
@@ -41,26 +40,9 @@ def command(
 
     f, args = load_call(function, arguments)
     with user_errors(function):
-        derivation = derive(f, *args, argnums=_argnums(argnums), order=order)
+        derivation = derive(f, *args, argnums=numbers_of(argnums), order=order)
     text = derivation.latex if latex else derivation.source
     if save is None:
         click.echo(text.rstrip("\n"))
     else:
         click.echo(f"wrote {written_anew(Path(save), text, force=force)}")
-
-
-def _argnums(text: str | None) -> int | tuple[int, ...] | None:
-    """The numbers of arguments: `0`, `0,1`, or `none`.
-
-    >>> _argnums("0"), _argnums("0,1"), _argnums("none"), _argnums(None)
-    (0, (0, 1), (), None)
-    """
-    if text is None or text == "none":
-        return None if text is None else ()
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise OptionError(
-            f"--argnums {text!r}: give numbers of arguments, such as 0 or 0,1, or none"
-        ) from None
-    return numbers[0] if "," not in text else numbers

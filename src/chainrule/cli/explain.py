@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from chainrule.cli.functions import load_call, user_errors
+from chainrule.cli.functions import load_call, numbers_of, user_errors
 from chainrule.cli.program import traceback_option
 from chainrule.errors import OptionError
 from chainrule.graph.derivation import written_anew
@@ -53,7 +53,7 @@ def command(
         raise OptionError(f"--picture {picture}: the picture is SVG; give it a name that ends in .svg")
     called, given = load_call(function, args)
     with user_errors(function):
-        walkthrough = explain(called, *given, argnums=_numbers(argnums))
+        walkthrough = explain(called, *given, argnums=numbers_of(argnums))
     shown: Walkthrough | Step = walkthrough
     if step is not None:
         shown = walkthrough.step(step)
@@ -62,15 +62,6 @@ def command(
     if picture is not None:
         click.echo(f"wrote {written_anew(Path(picture), walkthrough.picture(), force=force)}", err=True)
     _print(shown, as_format)
-
-
-def _numbers(argnums: str | None) -> tuple[int, ...] | None:
-    if argnums is None:
-        return None
-    try:
-        return tuple(int(part) for part in argnums.split(","))
-    except ValueError:
-        raise OptionError(f"--argnums {argnums!r}: give the numbers of arguments, such as 0 or 0,2") from None
 
 
 def _print(shown: Walkthrough | Step, as_format: str) -> None:

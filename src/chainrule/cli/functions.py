@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from chainrule.suggestions import did_you_mean
 from chainrule.errors import ChainruleError, OptionError, ProgramError
 from chainrule.programs import Program, read_program
 from chainrule.programs.failures import failure_of
+from chainrule.suggestions import did_you_mean
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -36,6 +38,23 @@ def load_call(spec: str, args: str | None) -> Call:
     function = _found(namespace, name, program)
     given = _by_name(function, name, namespace, program) if args is None else _evaluated(args, namespace)
     return function, _fitting(function, name, given, args)
+
+
+def numbers_of(argnums: str | None) -> int | tuple[int, ...] | None:
+    """The numbers of arguments that `--argnums` gives: `0`, `0,1`, or `none`.
+
+    >>> numbers_of("0"), numbers_of("0,1"), numbers_of("none"), numbers_of(None)
+    (0, (0, 1), (), None)
+    """
+    if argnums is None or argnums == "none":
+        return None if argnums is None else ()
+    try:
+        numbers = tuple(int(part) for part in argnums.split(","))
+    except ValueError:
+        raise OptionError(
+            f"--argnums {argnums!r}: give the numbers of arguments, such as 0 or 0,1, or none"
+        ) from None
+    return numbers if "," in argnums else numbers[0]
 
 
 @contextmanager
@@ -62,10 +81,22 @@ def _split(spec: str) -> tuple[Program, str]:
 def _told(program: Program) -> Iterator[None]:
     try:
         yield
-    except ChainruleError:
-        raise
+    except ChainruleError as error:
+        if _says_where(error) or not _passed_through(error, program):
+            raise
+        raise ProgramError(str(failure_of(error, program.cells[0], program))) from error
     except (Exception, SystemExit) as error:
         raise ProgramError(str(failure_of(error, program.cells[0], program))) from error
+
+
+def _says_where(error: ChainruleError) -> bool:
+    return re.search(r"\bline \d", str(error)) is not None
+
+
+def _passed_through(error: ChainruleError, program: Program) -> bool:
+    """Whether it is an operation of the user's program that was refused."""
+    (cell,) = program.cells
+    return any(frame.f_code.co_filename == cell.name for frame, _ in walk_tb(error.__traceback__))
 
 
 def _executed(program: Program) -> dict[str, Any]:

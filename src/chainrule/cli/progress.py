@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
-from chainrule.train.loop import Callback, Epoch
+from chainrule.train.training import Callback, Epoch
 
 LINES = 10
 
 
 @contextmanager
-def progress(epochs: int, score_name: str) -> Iterator[Callback]:
-    """A callback that shows each epoch while the body runs."""
+def progress(epochs: int, score_name: str, quiet: bool = False) -> Iterator[Callback]:
+    """A callback that shows each epoch while the body runs, or, `quiet`, nothing."""
+    if quiet:
+        yield lambda epoch: None
+        return
     shown = _bar(epochs, score_name) if sys.stdout.isatty() else _lines(epochs, score_name)
     with shown as callback:
         yield callback
@@ -30,6 +34,14 @@ def described(epoch: Epoch, score_name: str) -> str:
     loss = f"{epoch.training_loss:.3f}" if epoch.training_loss >= 0.001 else f"{epoch.training_loss:.0e}"
     score = "" if epoch.score is None else f"  validation {score_name} {epoch.score:.3f}"
     return f"loss {loss}{score}   {epoch.seconds:.1f} s"
+
+
+def _remaining(epoch: Epoch, rates: set[float]) -> str:
+    """The rate, once it has changed, and the time that is left."""
+    rates.add(epoch.rate)
+    rate = f"  rate {epoch.rate:.2g}" if len(rates) > 1 and not math.isnan(epoch.rate) else ""
+    left = epoch.seconds / epoch.number * (epoch.epochs - epoch.number)
+    return rate + (f"  {left:.0f} s left" if left >= 1 else "")
 
 
 @contextmanager
@@ -50,9 +62,11 @@ def _bar(epochs: int, score_name: str) -> Iterator[Callback]:
 
     columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(20), TextColumn("{task.fields[state]}"))
     with Progress(*columns) as bar:
-        task = bar.add_task("training", total=epochs, state="")
+        task, rates = bar.add_task("training", total=epochs, state=""), set[float]()
 
         def show(epoch: Epoch) -> None:
-            bar.update(task, completed=epoch.number, state=described(epoch, score_name))
+            bar.update(
+                task, completed=epoch.number, state=described(epoch, score_name) + _remaining(epoch, rates)
+            )
 
         yield show

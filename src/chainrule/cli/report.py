@@ -2,25 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chainrule.train import Evaluation, Prediction
+import numpy as np
+
+from chainrule.train import Evaluation, Parts, Prediction
+
+SHOWN = 8
+"""How many columns are named in one line."""
 
 
-def metrics_table(evaluation: Evaluation, rows: int) -> str:
-    """The metrics beside the baseline's.
+def columns_table(parts: Parts) -> Iterator[str]:
+    """What is made of the columns, in lines; none where all are numbers and complete, which is what one expects."""
+    preparation = parts.preparation
+    groups: dict[tuple[str, str], list[str]] = {}
+    for feature in preparation.features:
+        lacking = parts.missing.get(feature.name, 0)
+        mark = ", missing marked" if getattr(feature, "indicator", False) else ""
+        shown = f"{feature.name} ({lacking} missing)" if lacking else feature.name
+        groups.setdefault((feature.kind, feature.treatment + mark), []).append(shown)
+    for name, reason in preparation.left_out:
+        groups.setdefault(("left out", reason), []).append(name)
+    if list(groups) != [("numeric", "standardised")]:
+        width = max(len(kind) for kind, _ in groups)
+        for (kind, treatment), names in groups.items():
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            yield f"  {kind.ljust(width)}  {', '.join(names[:SHOWN])}{more}: {treatment}"
+    if parts.dropped:
+        yield f"rows without {preparation.target.name} left out: {parts.dropped}"
 
-    >>> print(metrics_table(Evaluation({"MAE": 2.0}, {"MAE": 6.5}, "always 23, the mean", None), 80))
-    80 held-out rows    network    always 23, the mean
-    MAE                   2.000                  6.500
+
+def metrics_table(evaluation: Evaluation) -> str:
+    """The metrics beside the baselines'.
+
+    >>> metrics, baselines = {"MAE": 2.0}, {"always 23, the mean": {"MAE": 6.5}}
+    >>> print(metrics_table(Evaluation("test", 80, metrics, baselines, None, np.empty(0), np.empty(0))))
+    80 test rows    network    always 23, the mean
+    MAE               2.000                  6.500
     """
-    header = [f"{rows} held-out rows", "network", evaluation.guess]
+    header = [f"{evaluation.rows} {evaluation.part} rows", "network", *evaluation.baselines]
     body = [
-        [name, f"{value:.3f}", f"{evaluation.baseline[name]:.3f}"]
-        for name, value in evaluation.metrics.items()
+        [name, *(f"{values[name]:.3f}" for values in (evaluation.metrics, *evaluation.baselines.values()))]
+        for name in evaluation.metrics
     ]
     return aligned([header, *body])
+
+
+def folds_table(folds: Sequence[Evaluation]) -> str:
+    """Mean and standard deviation of the metrics over the folds; the guess differs by fold."""
+    names = ["network", "linear model", "guess"]
+    header = [f"mean of {len(folds)} folds ± deviation", *names]
+    columns = [[fold.metrics, *fold.baselines.values()] for fold in folds]
+    body = [
+        [name, *(_spread([one[i][name] for one in columns]) for i in range(len(names)))]
+        for name in folds[0].metrics
+    ]
+    return aligned([header, *body])
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+
+
+def importance_text(importance: Mapping[str, float], score: str) -> str:
+    """The most important columns on one line.
+
+    >>> importance_text({"weight": 2.5, "year": 1.25}, "MAE")
+    'with a column shuffled, MAE gets worse by: weight 2.5 · year 1.25'
+    """
+    shown = " · ".join(f"{name} {value:.3g}" for name, value in list(importance.items())[:SHOWN])
+    return f"with a column shuffled, {score} gets worse by: {shown}"
+
+
+def metrics_with_doubt(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """The metrics for JSON, which has no NaN: None where one is not defined."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def confusion_text(confusion: Any, classes: Sequence[str]) -> str:
@@ -44,6 +102,24 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         )
         for row in rows
     )
+
+
+def aligned_left(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, all to the left."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def unknown_text(unknown: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Notes on categories that training did not know.
+
+    >>> list(unknown_text({"island": ["Java", ""]}))
+    ["island: not known from training, taken as other: 'Java', nothing"]
+    """
+    for name, texts in unknown.items():
+        shown = ", ".join(repr(text) if text else "nothing" for text in texts[:5])
+        more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
+        yield f"{name}: not known from training, taken as other: {shown}{more}"
 
 
 def prediction_text(prediction: Prediction, target: str) -> str:

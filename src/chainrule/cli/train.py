@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,117 +16,353 @@ import click
 from chainrule import nn, optim
 from chainrule.cli.program import INTERRUPTED, traceback_option
 from chainrule.cli.progress import progress
-from chainrule.cli.report import confusion_text, metrics_table
-from chainrule.data import BUILT_IN, ClassTarget, open_table
-from chainrule.train import Evaluation, OutputFiles, Settings, TableTraining, hidden_sizes, output_files
+from chainrule.cli.report import (
+    columns_table,
+    confusion_text,
+    folds_table,
+    importance_text,
+    metrics_table,
+    metrics_with_doubt,
+)
+from chainrule.data import BUILT_IN, ClassTarget, TableFile, is_path, open_table, table_file
+from chainrule.errors import ModelFileError, OptionError
+from chainrule.files import write_atomically
+from chainrule.train import (
+    Evaluation,
+    OutputFiles,
+    Settings,
+    TableTraining,
+    checkpoint_settings,
+    config_text,
+    hidden_sizes,
+    output_files,
+    read_config,
+    settings_of,
+    without_test,
+)
 
 EPILOG = "Built-in tables: " + "; ".join(f"{name}: {table.title}" for name, table in BUILT_IN.items()) + "."
 
+STREAMED = 512 << 20
+"""Bytes of a file from which its rows stay on disk."""
+
+CHECKPOINT = ".checkpoint.safetensors"
+
+JOB = ("data", "target", "stream")
+"""What a configuration says beside the settings."""
+
+
+def _number_or(kind: str) -> Callable[[Any, Any, str | None], float | str | None]:
+    def read(_: Any, __: Any, text: str | None) -> float | str | None:
+        if text is None:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            if kind == "file" or text == kind:
+                return text
+            raise click.BadParameter(f"{text!r} is neither a number nor {kind}") from None
+
+    return read
+
+
+def _names(_: Any, __: Any, text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(next(csv.reader([text], skipinitialspace=True), []))
+
+
+RATES = ", ".join(f"{name} {rule.rate:g}" for name, rule in optim.RULES.items())
+
+OPTIONS: dict[str, tuple[str, Any, str]] = {
+    "--target": ("COLUMN", str, "The column to predict; a built-in table has one."),
+    "--task": ("NAME", str, "classification or regression.  [default: by the target]"),
+    "--numeric": ("COLUMNS", _names, "Columns to take as numbers, and what is none there as missing."),
+    "--category": ("COLUMNS", _names, "Columns to take as categories."),
+    "--date": ("COLUMNS", _names, "Columns to take as dates."),
+    "--leave-out": ("COLUMNS", _names, "Columns not to use."),
+    "--hidden": ("WIDTHS", str, "Widths of the hidden layers, such as 8,8, or none.  [default: 8]"),
+    "--activation": ("NAME", str, f"Between layers: {', '.join(nn.ACTIVATIONS)}.  [default: tanh]"),
+    "--dropout": ("SHARE", float, "Share of hidden values that are dropped while training.  [default: 0]"),
+    "--optimizer": ("NAME", str, f"Update rule: {', '.join(optim.RULES)}.  [default: adam]"),
+    "--rate": (
+        "RATE",
+        _number_or("auto"),
+        f"Learning rate; auto searches one.  [default: by optimizer, {RATES}]",
+    ),
+    "--schedule": ("NAME", str, f"Of the rate: {', '.join(optim.SCHEDULES)}.  [default: constant]"),
+    "--weight-decay": ("RATE", float, "Pull of the weights to 0.  [default: the optimizer's own]"),
+    "--class-weight": ("balanced", str, "Let all classes count alike, however many rows they have."),
+    "--epochs": ("NUMBER", int, "Passes over the rows.  [default: 200]"),
+    "--batch": ("ROWS", int, "Rows in a mini-batch.  [default: 16, more for thousands of rows]"),
+    "--patience": (
+        "EPOCHS",
+        int,
+        "Stop after so many without a lower validation loss; 0 for never.  [default: 50]",
+    ),
+    "--validation": (
+        "PART",
+        _number_or("file"),
+        "Fraction of the rows, or a file of rows, that chooses the epoch to keep.  [default: 0.2]",
+    ),
+    "--test": (
+        "PART",
+        _number_or("file"),
+        "Fraction of the rows, or a file of rows, that only measures the result.  [default: 0.2]",
+    ),
+    "--folds": ("NUMBER", int, "Measure by cross-validation of so many folds."),
+    "--seed": ("NUMBER", int, "Of everything random: the same seed, the same result.  [default: 0]"),
+}
+"""The options that `Settings` has, and the target: what stands for the value, how it is read, what it means."""
+
+READ_BY_CLICK = (str, int, float)
+
+
+def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, (metavar, read, text) in reversed(OPTIONS.items()):
+        how = {"type": read} if read in READ_BY_CLICK else {"callback": read}
+        command = click.option(name, metavar=metavar, help=text, **how)(command)
+    return command
+
+
+@dataclass
+class Job:
+    """What is to be trained, where its files go, and how it is told."""
+
+    data: str
+    target: str | None
+    settings: Settings
+    stream: bool
+    files: OutputFiles
+    every: int
+    say: Callable[[str], object]
+    resume: str | None = None
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a checkpoint keeps, to make this job again."""
+        return {
+            "data": self.data,
+            "target": self.target,
+            "stream": self.stream,
+            "every": self.every,
+        }
+
 
 @click.command("train", epilog=EPILOG)
-@click.argument("data", metavar="DATA")
-@click.option("--target", metavar="COLUMN", help="The column to predict; a built-in table has one.")
+@click.argument("data", metavar="DATA", required=False)
+@_with_options
+@click.option("--stream", is_flag=True, help="Leave the rows on disk, for files larger than memory.")
+@click.option("--out", metavar="FOLDER", help="Where the model and its pictures go.  [default: here]")
 @click.option(
-    "--hidden",
-    default=",".join(map(str, Settings.hidden)),
-    show_default=True,
-    metavar="WIDTHS",
-    help="Widths of the hidden layers, such as 8,8; none for no hidden layer.",
+    "--save", metavar="FILE", help="The model's file, ending in .safetensors; the pictures go beside it."
 )
 @click.option(
-    "--activation",
-    default=Settings.activation,
-    show_default=True,
-    metavar="NAME",
-    help=f"Function between layers: {', '.join(nn.ACTIVATIONS)}.",
+    "--checkpoint-every", type=click.IntRange(min=1), metavar="EPOCHS", help="Write a checkpoint so often."
 )
-@click.option(
-    "--optimizer",
-    default=Settings.optimizer,
-    show_default=True,
-    metavar="NAME",
-    help=f"Update rule: {', '.join(optim.RULES)}.",
-)
-@click.option(
-    "--rate",
-    type=float,
-    help="Learning rate.  [default: by optimizer, "
-    + ", ".join(f"{name} {rule.rate:g}" for name, rule in optim.RULES.items())
-    + "]",
-)
-@click.option("--epochs", type=int, default=Settings.epochs, show_default=True, help="Passes over the rows.")
-@click.option("--batch", type=int, default=Settings.batch, show_default=True, help="Rows in a mini-batch.")
-@click.option(
-    "--seed",
-    type=int,
-    default=Settings.seed,
-    show_default=True,
-    help="Of everything random; the same seed gives the same result.",
-)
-@click.option(
-    "--validation",
-    type=float,
-    default=Settings.validation,
-    show_default=True,
-    help="Fraction of the rows that is held out.",
-)
-@click.option("--out", metavar="FOLDER", help="Where the model and the loss curve go.  [default: here]")
-@click.option(
-    "--save", metavar="FILE", help="The model's file, ending in .safetensors; the curve goes beside it."
-)
+@click.option("--resume", metavar="FILE", help="Continue the run of a checkpoint, to the same bits.")
+@click.option("--config", metavar="FILE", help="A TOML file with these options; those given here come first.")
+@click.option("--write-config", metavar="FILE", help="Write such a file with the options of this run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 @traceback_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    data: str,
-    target: str | None,
-    hidden: str,
-    out: str | None,
-    save: str | None,
-    **options: Any,
-) -> None:
-    """Train a network on DATA: a built-in table by name, or a CSV file with --target COLUMN."""
-    settings = Settings(hidden=hidden_sizes(hidden), **options)
-    table, target = open_table(data, target)
-    files = output_files(table.name, out, save)
-    run = TableTraining.prepare(table, target, settings)
-    _introduce(run)
-    with progress(settings.epochs, run.task.score_name) as show:
-        interrupted = run.fit([show])
-    evaluation = run.evaluate()
-    _report(run, evaluation, interrupted)
-    run.save(files, evaluation)
-    _tell_files(run, files)
+def command(ctx: click.Context, /, as_json: bool, resume: str | None, **given: Any) -> None:
+    """Train a network on DATA: a built-in table by name, or a .csv, .parquet or .npz file with --target COLUMN."""
+    say: Callable[[str], object] = (lambda text: None) if as_json else click.echo
+    options = {name: value for name, value in given.items() if value is not None and value is not False}
+    job = _resumed(resume, options, say) if resume else _new(options, say)
+    training, folds = _prepared(job)
+    _introduce(job, training)
+    with progress(training.settings.epochs, training.task.score_name, quiet=as_json) as show:
+        interrupted = training.fit([show])
+    evaluation, importance = training.evaluate(), training.importance()
+    training.save(job.files, evaluation, importance)
+    if not interrupted:
+        job.files.checkpoint.unlink(missing_ok=True)
+    if as_json:
+        click.echo(json.dumps(_as_json(job, training, evaluation, importance, folds), ensure_ascii=False))
+    else:
+        _report(training, evaluation, importance, folds, interrupted)
+        _tell_files(job, training, interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
 
 
-def _introduce(run: TableTraining) -> None:
-    click.echo(run.summary())
-    for note in run.notes():
-        click.echo(note)
-    click.echo(str(run.check_gradients()))
+# what is to be done ----------------------------------------------------------------------------------------------
 
 
-def _report(run: TableTraining, evaluation: Evaluation, interrupted: bool) -> None:
-    assert run.kept is not None
-    if interrupted:
-        click.echo(
-            f"interrupted after epoch {len(run.history)} of {run.settings.epochs}; the best so far is saved"
+def _new(options: dict[str, Any], say: Callable[[str], object]) -> Job:
+    if "hidden" in options:
+        options["hidden"] = hidden_sizes(options["hidden"])
+    if "config" in options:
+        options = read_config(options["config"], JOB) | options
+    known = [f.name for f in fields(Settings)]
+    settings = settings_of({name: value for name, value in options.items() if name in known})
+    data, target, stream = options.get("data"), options.get("target"), bool(options.get("stream"))
+    if not isinstance(data, str) or not isinstance(target, str | None):
+        raise OptionError(
+            f"say what to train on: a file, or one of the built-in tables {', '.join(BUILT_IN)}"
         )
-    lowest = f"the lowest validation loss, {run.kept.validation_loss:.3g}"
-    click.echo(f"kept the weights of epoch {run.kept.number}, with {lowest}\n")
-    click.echo(metrics_table(evaluation, run.validation.rows) + "\n")
-    if evaluation.confusion is not None and isinstance(run.preparation.target, ClassTarget):
-        click.echo(confusion_text(evaluation.confusion, run.preparation.target.classes) + "\n")
+    files = output_files(Path(data).stem if is_path(data) else data, options.get("out"), options.get("save"))
+    if "write_config" in options:
+        job = {"data": data, "target": target, "stream": stream or None}
+        write_atomically(Path(options["write_config"]), config_text(job | vars(settings)).encode())
+    return Job(data, target, settings, stream, files, options.get("checkpoint_every", 0), say)
 
 
-def _tell_files(run: TableTraining, files: OutputFiles) -> None:
-    click.echo(f"saved {files.model} and {files.curve} (loss curve)")
-    click.echo(
-        f"predict with: chainrule predict {shlex.quote(str(files.model))} --row {_quoted(run.example_row())}"
+def _resumed(path: str, options: dict[str, Any], say: Callable[[str], object]) -> Job:
+    others = sorted(options.keys() - {"data"})
+    if others:
+        names = ", ".join("--" + name.replace("_", "-") for name in others)
+        raise OptionError(f"--resume continues a run as it began: it takes no {names}")
+    if not path.endswith(CHECKPOINT):
+        raise OptionError(f"--resume {path}: a checkpoint's name ends in {CHECKPOINT}")
+    saved = checkpoint_settings(path)
+    try:
+        data, target = saved["data"], saved["target"]
+        settings, every, stream = settings_of(saved["settings"]), int(saved["every"]), bool(saved["stream"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(
+            f"{path} does not say what was trained: it is no checkpoint of `chainrule train`"
+        ) from error
+    # Beside the checkpoint, whatever it says: a file from elsewhere must not choose where to write.
+    files = output_files("", None, Path(path).with_name(Path(path).name.removesuffix(CHECKPOINT) + ".safetensors"))
+    return Job(options.get("data", data), target, settings, stream, files, every, say, resume=path)
+
+
+def _prepared(job: Job) -> tuple[TableTraining, list[Evaluation]]:
+    """The training, and what cross-validation said, if it was asked for."""
+    settings, folds = job.settings, []
+    how = ""
+    if _is_streamed(job):
+        file = _file(job)
+        training, how = TableTraining.streamed(file, _target(job, file), settings), file.how
+    else:
+        table, target = open_table(job.data, job.target, settings.forms, settings.leave_out)
+        how = table.how
+        if settings.folds:
+            folds = _cross_validated(job, TableTraining.folds(table, target, settings))
+            settings = without_test(settings)
+        training = TableTraining.prepare(table, target, settings)
+    if how:
+        job.say(f"read as: {how}")
+    training.checkpoint, training.checkpoint_every, training.origin = (
+        job.files.checkpoint,
+        job.every,
+        job.origin,
     )
+    if job.resume:
+        training.resume(job.resume)
+    return training, folds
+
+
+def _is_streamed(job: Job) -> bool:
+    if not is_path(job.data):
+        return False
+    path = Path(job.data)
+    return job.stream or (path.is_file() and path.stat().st_size >= STREAMED)
+
+
+def _file(job: Job) -> TableFile:
+    return table_file(job.data)
+
+
+def _target(job: Job, file: TableFile) -> str:
+    if job.target is None:
+        raise OptionError(f"{job.data}: say which column to predict; its columns are {', '.join(file.names)}")
+    return job.target
+
+
+def _cross_validated(job: Job, runs: Any) -> list[Evaluation]:
+    found = []
+    for number, run in enumerate(runs, start=1):
+        run.find_rate()
+        run.fit()
+        found.append(run.evaluate())
+        shown = f"{run.task.score_name} {found[-1].metrics[run.task.score_name]:.3f}"
+        job.say(f"fold {number}/{job.settings.folds}  {shown}  ({len(run.history)} epochs)")
+    return found
+
+
+# what is told ----------------------------------------------------------------------------------------------------
+
+
+def _introduce(job: Job, training: TableTraining) -> None:
+    job.say(training.summary())
+    for line in columns_table(training.parts):
+        job.say(line)
+    for note in training.parts.notes:
+        job.say(note)
+    job.say(str(training.check_gradients()))
+    if job.resume:
+        job.say(f"continued after epoch {len(training.history)} of {job.resume}")
+        return
+    rate = training.find_rate()
+    if rate is not None:
+        job.say(f"rate {rate:g}: of those tried, the loss fell most with it")
+
+
+def _report(
+    training: TableTraining,
+    evaluation: Evaluation,
+    importance: dict[str, float],
+    folds: list[Evaluation],
+    interrupted: bool,
+) -> None:
+    assert training.kept is not None
+    done, planned = len(training.history), training.settings.epochs
+    if interrupted:
+        click.echo(f"interrupted after epoch {done} of {planned}; the best so far is saved")
+    elif done < planned:
+        click.echo(
+            f"stopped after epoch {done}: no lower validation loss in {training.settings.patience} epochs"
+        )
+    lowest = f"the lowest validation loss, {training.kept.validation_loss:.3g}"
+    click.echo(f"kept the weights of epoch {training.kept.number}, with {lowest}\n")
+    if folds:
+        click.echo(folds_table(folds) + "\n")
+    else:
+        click.echo(metrics_table(evaluation) + "\n")
+    if evaluation.part != "test" and not folds:
+        click.echo(
+            "these rows chose the epoch, so the figures flatter; --test 0.2 keeps rows that choose nothing\n"
+        )
+    if evaluation.confusion is not None and isinstance(training.parts.preparation.target, ClassTarget):
+        click.echo(confusion_text(evaluation.confusion, training.parts.preparation.target.classes) + "\n")
+    click.echo(importance_text(importance, training.task.score_name) + "\n")
+
+
+def _tell_files(job: Job, training: TableTraining, interrupted: bool) -> None:
+    kind = "ROC" if isinstance(training.parts.preparation.target, ClassTarget) else "predicted against true"
+    click.echo(f"saved {job.files.model} and {job.files.curve} (loss curve, {kind}, importance)")
+    if interrupted:
+        click.echo(f"continue with: chainrule train --resume {shlex.quote(str(job.files.checkpoint))}")
+    row = _quoted(training.example_row())
+    click.echo(f"predict with: chainrule predict {shlex.quote(str(job.files.model))} --row {row}")
+
+
+def _as_json(
+    job: Job,
+    training: TableTraining,
+    evaluation: Evaluation,
+    importance: dict[str, float],
+    folds: list[Evaluation],
+) -> dict[str, Any]:
+    assert training.kept is not None
+    return {
+        "model": str(job.files.model),
+        "picture": str(job.files.curve),
+        "rows": training.parts.rows,
+        "sizes": training.sizes,
+        "epochs": len(training.history),
+        "kept_epoch": training.kept.number,
+        "rate": training.run.rate,
+        "part": evaluation.part,
+        "metrics": metrics_with_doubt(evaluation.metrics),
+        "baselines": {name: metrics_with_doubt(values) for name, values in evaluation.baselines.items()},
+        "folds": [metrics_with_doubt(fold.metrics) for fold in folds],
+        "importance": importance,
+        "left_out": dict(training.parts.preparation.left_out),
+        "read_as": training.parts.notes,
+    }
 
 
 def _quoted(cells: list[str]) -> str:

@@ -1,5 +1,6 @@
-"""Functions at full speed: `compile`."""
+"""Functions at full speed: `compile`, and whole loops of training steps: `NativeLoop`."""
 
 from chainrule.compiled.function import Compiled, compile  # noqa: A004
+from chainrule.compiled.loop import NativeLoop
 
-__all__ = ["Compiled", "compile"]
+__all__ = ["Compiled", "NativeLoop", "compile"]

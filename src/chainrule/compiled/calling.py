@@ -43,11 +43,11 @@ class Source:
         self.line(f"if {condition}: return MISS")
 
     def function(self, name: str, parameters: str) -> Any:
-        """The function; a missing key or attribute is a miss."""
+        """The function; a missing key, element or attribute is a miss."""
         body = "\n        ".join(self.lines)
         text = (
             f"def {name}({parameters}):\n    try:\n        {body}\n"
-            f"    except (KeyError, AttributeError): return MISS"
+            f"    except (KeyError, IndexError, AttributeError, ValueError): return MISS"
         )
         exec(text, self.scope)
         return self.scope[name]

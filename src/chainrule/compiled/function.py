@@ -17,8 +17,8 @@ import numpy as np
 from chainrule.compiled.specialisation import Specialisation
 from chainrule.compiled.surroundings import names_outside
 from chainrule.compiled.verification import verify
-from chainrule.errors import InputError
-from chainrule.graph.ir import Graph
+from chainrule.errors import InputError, UnsupportedError
+from chainrule.graph.ir import Graph, Literal
 from chainrule.graph.simplification import simplified
 from chainrule.graph.tracing import is_traced, name_of, trace
 from chainrule.operators import Operators, data_of
@@ -42,16 +42,18 @@ def compile(  # noqa: A001  # the public name
 
     `f` is traced at its first call, and again for each new set of shapes, types and fixed arguments (integers,
     strings, objects): arrays and floats are its inputs. What `f` does beside computing (printing, appending to a
-    list) is done while it is traced, and not again. Arrays that `f` finds outside of its arguments are read at each
-    call; what it computes from them with NumPy alone is computed once. It works on all that can be traced:
-    functions of trees, `value_and_grad(f)`, whole training steps. Inside of another transform it is `f` itself.
+    list) is done while it is traced, which is twice, and not again. Arrays that `f` finds outside of its arguments
+    are read at each call, and a name that stands for another array or number has `f` compiled again; what `f`
+    computes from them with NumPy alone is computed once. It works on all that can be traced: functions of trees,
+    `value_and_grad(f)`, whole training steps. Inside of another transform it is `f` itself.
 
     `backend` is "llvm" (needs llvmlite), "numpy" or "jax"; None takes LLVM where llvmlite is installed, and NumPy
     otherwise. With `assume_finite`, the code may be wrong where NaN or infinity occur. `cache=False` keeps nothing
     on disk; the folder of the cache can be chosen with the environment variable CHAINRULE_CACHE.
     CHAINRULE_VERIFY=1 compares the first call of each specialisation with `f` itself.
 
-    Raises UnsupportedError, with the user's line, for what cannot be traced, InputError for an unknown backend.
+    Raises UnsupportedError, with the user's line, for what cannot be traced, and for a function that finds other
+    numbers each time it is run, such as random ones; InputError for an unknown backend.
 
     >>> fast = compile(lambda x: np.tanh(x) ** 2 + x.sum())
     >>> fast(np.array([0.0, 1.0]))
@@ -174,11 +176,17 @@ class Compiled:
 
     def llvm(self, optimize: bool = False) -> str:
         """The LLVM code of the newest specialisation; with `optimize`, after LLVM's passes."""
-        return str(self._newest().run.llvm(optimize))  # type: ignore[attr-defined]
+        return str(self._kernel().llvm(optimize))
 
     def report(self) -> str:
         """What was made of the newest specialisation: loops, layouts, memory, and what NumPy computes."""
-        return str(self._newest().run.report())  # type: ignore[attr-defined]
+        return str(self._kernel().report())
+
+    def _kernel(self) -> Any:
+        run = self._newest().run
+        if not hasattr(run, "llvm"):
+            raise InputError(f"{name_of(self.function)} does not run as LLVM code, so there is none to show")
+        return run
 
     def _newest(self) -> Specialisation:
         if not self._known:
@@ -202,7 +210,10 @@ def _missing(args: Any, kwargs: Any) -> Any:
 
 
 def traced(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
-    """The graph of `f`; numbers of Python in its result stay what they are."""
+    """The graph of `f`; numbers of Python in its result stay what they are.
+
+    Raises UnsupportedError where a second run of `f` finds other numbers: they would be fixed to those of one run.
+    """
     results: list[Any] = []
 
     def noted(*args: Any, **kwargs: Any) -> Any:
@@ -211,10 +222,39 @@ def traced(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
 
     noted.__name__ = name_of(f)
     noted.__wrapped__ = f  # type: ignore[attr-defined]  # its parameters have the names of f's
-    graph = simplified(trace(noted, *args, **kwargs))
+    again = _traced_on_other_values(noted, args, kwargs)
+    graph = trace(noted, *args, **kwargs)
+    if _fixed(graph) != _fixed(again):
+        raise UnsupportedError(
+            f"{name_of(f)} finds other numbers each time it is run (random ones, a counter, or values of its "
+            f"arguments that it reads behind the trace's back), and compiled they would be fixed to those of one run; "
+            f"draw them outside and pass them as arguments"
+        )
+    graph = simplified(graph)
     numbers = (bool, int, float)
     result = mapped(lambda leaf, plain: plain if type(plain) in numbers else leaf, graph.result, results[-1])
     return graph.with_(result=result)
+
+
+def _traced_on_other_values(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    """A second trace: on the same elements in the opposite order, if `f` takes them so."""
+
+    def turned(leaf: Any) -> Any:
+        return leaf.reshape(-1)[::-1].reshape(leaf.shape).copy() if is_traced(leaf) else leaf
+
+    other_args, other_kwargs = mapped(turned, (args, kwargs))
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return trace(f, *other_args, **other_kwargs)
+    except Exception:
+        return trace(f, *args, **kwargs)
+
+
+def _fixed(graph: Graph) -> list[Any]:
+    """The numbers that a trace has fixed: literals, and arrays that were not found but made."""
+    literals = [a.key for e in graph.equations for a in e.inputs if isinstance(a, Literal)]
+    return [*literals, *((c.shape, c.value.tobytes()) for c in graph.constants)]
 
 
 # arguments -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from chainrule.compiled.function import prepared, traced
 from chainrule.errors import InputError, ShapeError
 from chainrule.graph.ir import Graph
 from chainrule.graph.tracing import is_traced, name_of
+from chainrule.operators import data_of
 from chainrule.trees import leaves, mapped
 from chainrule.typing import Tree
 
@@ -47,14 +48,41 @@ class NativeLoop:
         self._rows = _common_rows(self._data)
         arrays = [np.array(leaf, order="C") for _, leaf in leaves(self._template) if is_traced(leaf)]
         self._states = arrays, [np.empty_like(a) for a in arrays]
+        self._live = self._tree(self._states[0]), self._tree(self._states[1])
+        self._at_once = 1
         self._done = np.zeros(1, np.int64)
         self._steps: dict[int, _Step] = {}
 
     @property
     def state(self) -> Tree:
         """The state after the last finished step: copies."""
+        return mapped(lambda leaf: leaf.copy() if is_traced(leaf) else leaf, self.live())
+
+    @state.setter
+    def state(self, state: Tree) -> None:
+        """Go on from another state, of the same structure, shapes and types."""
         now = iter(self._states[int(self._done[0]) % 2])
-        return mapped(lambda leaf: next(now).copy() if is_traced(leaf) else leaf, self._template)
+
+        def copied(before: Any, leaf: Any) -> Any:
+            if not is_traced(before):
+                return leaf
+            target, new = next(now), np.asarray(data_of(leaf))
+            if new.shape != target.shape or not np.can_cast(new.dtype, target.dtype, "same_kind"):
+                raise ShapeError(
+                    f"the loop was made for a state with {target.dtype} {target.shape}, not {new.dtype} {new.shape}"
+                )
+            target[...] = new
+            return before
+
+        mapped(copied, self._template, prepared(state))
+
+    def live(self) -> Tree:
+        """The state without copies: its arrays are overwritten by the next run."""
+        return self._live[int(self._done[0]) % 2]
+
+    def _tree(self, arrays: list[np.ndarray]) -> Tree:
+        found = iter(arrays)
+        return mapped(lambda leaf: next(found) if is_traced(leaf) else leaf, self._template)
 
     @property
     def steps_done(self) -> int:
@@ -73,13 +101,14 @@ class NativeLoop:
         """As `run`, but hands out the losses of about every tenth of a second."""
         order = self._checked(order, batch_size)
         steps = self._step(batch_size)
-        first, total, at_once = 0, len(order) // batch_size, 1
+        first, total = 0, len(order) // batch_size
         while first < total:
-            count = min(at_once, total - first)
+            count = min(self._at_once, total - first)
             start = time.perf_counter()
             losses = steps.run(self._states, self._done, order[first * batch_size :], count)
             spent = max(time.perf_counter() - start, 1e-7)
-            at_once = max(1, min(int(count * seconds / spent), 8 * at_once))
+            if count == self._at_once or spent > seconds:
+                self._at_once = max(1, min(int(count * seconds / spent), 8 * count))
             first += count
             yield losses
 
@@ -97,6 +126,10 @@ class NativeLoop:
         if batch_size not in self._steps:
             self._steps[batch_size] = _Step(self.step, self._template, self._data, batch_size, self._cache)
         return self._steps[batch_size]
+
+    def constants(self, batch_size: int) -> list[np.ndarray]:
+        """The arrays that the step found outside of its arguments; they stay as they are."""
+        return list(self._step(batch_size).kernel.constants)
 
     def llvm(self, batch_size: int) -> str:
         """The LLVM code of the loop for batches of a size."""

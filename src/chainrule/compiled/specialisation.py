@@ -71,7 +71,8 @@ class Specialisation:
             unpack(source, tree, f"args[{i}]", kinds, arrays)
         for key, tree in keywords.items():
             unpack(source, tree, f"kwargs[{key!r}]", kinds, arrays)
-        arrays += [source.new(np.ascontiguousarray(c), "constant") for c in self.run.constants]  # type: ignore[attr-defined]
+        # The arrays themselves, so that changes in place are seen; one that is not contiguous is a miss.
+        arrays += [source.new(c.value, "constant") for c in self.run.graph.constants]  # type: ignore[attr-defined]
         outputs = [a for _, a in leaves(self.graph.result) if hasattr(a, "number") or isinstance(a, Variable)]
         made: list[str] = []
         empty = source.new(np.empty, "empty")
@@ -87,10 +88,7 @@ class Specialisation:
     @staticmethod
     def _watch(source: Source, name: Name) -> None:
         value = source.new(name.value, "known") if name.value is not None else "None"
-        if name.scope is not None:
-            source.miss_if(f"{source.new(name.scope, 'scope')}[{name.name!r}] is not {value}")
-        else:
-            source.miss_if(f"{source.new(name.cell, 'cell')}.cell_contents is not {value}")
+        source.miss_if(f"{source.new(name.owner, 'owner')}{name.text} is not {value}")
 
 
 def packed_in_order(source: Source, tree: Tree, names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a function finds outside of its arguments: the arrays and numbers in its globals and closures.
+"""What a function finds outside of its arguments: arrays and numbers in its globals, closures, and objects there.
 
 A trace fixes them. So that a compiled function gives what the function itself would give, it looks whether the names
 still stand for the same objects.
@@ -7,73 +7,121 @@ still stand for the same objects.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import CellType, CodeType, FunctionType
-from typing import Any
+from pathlib import Path
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.tensor import Tensor
 
+_LIBRARIES = (str(Path(__file__).parent.parent), str(Path(np.__file__).parent))
 _WATCHED = (np.ndarray, np.generic, Tensor, bool, int, float)
+MOST = 2000
+"""So many names are watched; more would cost a call too much."""
 
 
-class Name:
-    """A name of a global variable, or the cell of a closure, and what it stood for."""
+class Name(NamedTuple):
+    """A place outside of a function, and what was there: a variable, an element of a container, an attribute.
 
-    __slots__ = ("cell", "name", "scope", "value")
+    `text` is how it is read from `owner`: `['rate']`, `.cell_contents`, `[0]`.
+    """
 
-    def __init__(self, scope: dict[str, Any] | None, name: str, cell: CellType | None, value: Any) -> None:
-        self.scope, self.name, self.cell, self.value = scope, name, cell, value
+    owner: Any
+    text: str
+    value: Any
 
     @property
     def now(self) -> Any:
-        """What it stands for now; the class itself if nothing."""
-        if self.scope is not None:
-            return self.scope.get(self.name, Name)
+        """What is there now; the class itself if nothing."""
         try:
-            return self.cell.cell_contents  # type: ignore[union-attr]
-        except ValueError:
+            return _read(self.owner, self.text)
+        except (KeyError, IndexError, AttributeError, ValueError):
             return Name
 
 
-def names_outside(f: Callable[..., Any]) -> list[Name]:
-    """The names of arrays and numbers that `f`, and the user's functions that it calls, find outside.
+def _read(owner: Any, text: str) -> Any:
+    return eval(f"owner{text}", {"owner": owner})
 
-    >>> rate = 0.5
-    >>> [(n.name, n.value) for n in names_outside(lambda x: x * rate)]
-    [('rate', 0.5)]
+
+def names_outside(f: Callable[..., Any]) -> list[Name]:
+    """Where `f`, and the user's functions that it calls, find arrays and numbers outside.
+
+    >>> rate, layers = 0.5, {"scale": 2.0}
+    >>> [(n.text, n.value) for n in names_outside(lambda x: x * rate * layers["scale"])]
+    [("['rate']", 0.5), ("['layers']", {'scale': 2.0}), ("['scale']", 2.0)]
     """
     found: list[Name] = []
     _collect(f, found, set())
-    return found
+    return found[:MOST]
 
 
 def _collect(f: Any, found: list[Name], seen: set[int]) -> None:
-    if id(f) in seen:
+    """The names of a function, of what it wraps, and of the object that it is a method of."""
+    if id(f) in seen or len(found) > MOST:
         return
     seen.add(id(f))
-    inner = getattr(f, "__wrapped__", None)
-    if inner is not None:
-        _collect(inner, found, seen)
+    if hasattr(f, "__wrapped__"):
+        _collect(f.__wrapped__, found, seen)
     if hasattr(f, "__func__"):
+        _within(f.__self__, found, seen)
         f = f.__func__
     if not isinstance(f, FunctionType):
+        seen.discard(id(f))
+        _within(f, found, seen)
         return
-    library = f.__module__ is not None and f.__module__.partition(".")[0] in ("chainrule", "numpy")
+    library = f.__code__.co_filename.startswith(_LIBRARIES)
     for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
         if not library or name == "f":
-            _note(Name(None, name, cell, None), found, seen)
+            _note(cell, ".cell_contents", found, seen)
     for name in [] if library else dict.fromkeys(_names(f.__code__)):
         if name in f.__globals__:
-            _note(Name(f.__globals__, name, None, None), found, seen)
+            _note(f.__globals__, f"[{name!r}]", found, seen)
 
 
-def _note(name: Name, found: list[Name], seen: set[int]) -> None:
-    name.value = name.now
-    if isinstance(name.value, _WATCHED):
+def _note(owner: dict[str, Any] | CellType | Any, text: str, found: list[Name], seen: set[int]) -> None:
+    """Watch a place, and what is inside of what is there."""
+    name = Name(owner, text, None)
+    value = name.now
+    name = name._replace(value=value)
+    if isinstance(value, _WATCHED):
         found.append(name)
-    elif callable(name.value):
-        _collect(name.value, found, seen)
+        if isinstance(value, Tensor):
+            found.append(Name(value, "._data", value._data))
+    elif isinstance(value, FunctionType) or hasattr(value, "__func__"):
+        _collect(value, found, seen)
+    elif not isinstance(value, (ModuleType, type)) and value is not Name:
+        before = len(found)
+        _within(value, found, seen)
+        if len(found) > before:
+            found.insert(before, name)
+
+
+def _within(value: Any, found: list[Name], seen: set[int]) -> None:
+    """Watch what is in a container or an object."""
+    if id(value) in seen or len(found) > MOST:
+        return
+    seen.add(id(value))
+    if isinstance(value, dict):
+        plain = [key for key in value if isinstance(key, (str, int))]
+        for key in plain:
+            _note(value, f"[{key!r}]", found, seen)
+    elif isinstance(value, (list, tuple)):
+        for i in range(len(value)):
+            _note(value, f"[{i}]", found, seen)
+    elif hasattr(value, "__dict__"):
+        _within_object(value, found, seen)
+
+
+def _within_object(value: Any, found: list[Name], seen: set[int]) -> None:
+    """Watch the attributes of an object, and what its methods find outside."""
+    if hasattr(value, "__wrapped__"):
+        _collect(value.__wrapped__, found, seen)
+    for key in filter(str.isidentifier, list(vars(value))):
+        _note(value, f".{key}", found, seen)
+    for method in [m for kind in type(value).__mro__ for m in vars(kind).values()]:
+        if isinstance(method, FunctionType):
+            _collect(method, found, seen)
 
 
 def _names(code: CodeType) -> Iterator[str]:

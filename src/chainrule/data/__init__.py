@@ -6,34 +6,50 @@
 {'horsepower': 6}
 """
 
-from chainrule.data.builtin import BUILT_IN, load, open_table
+from chainrule.data.builtin import BUILT_IN, is_path, load, open_table
+from chainrule.data.dialect import Dialect, dialect_of
 from chainrule.data.examples import Examples, Mixture, Source
-from chainrule.data.preparation import (
-    CategoryFeature,
-    ClassTarget,
-    NumericFeature,
-    NumericTarget,
-    Preparation,
-    target_kind,
-)
-from chainrule.data.splitting import Split, split_rows
-from chainrule.data.table import Column, Table
+from chainrule.data.features import BooleanFeature, CategoryFeature, DateFeature, Feature, NumericFeature
+from chainrule.data.preparation import Preparation, identifiers, with_known_target
+from chainrule.data.reading import TableFile, in_form, read_table, table_file, table_of
+from chainrule.data.splitting import Split, fold_numbers, split_rows
+from chainrule.data.summaries import Summary, summarise
+from chainrule.data.table import Column, Form, Table
+from chainrule.data.targets import ClassTarget, NumericTarget, Target, target_kind
 
 __all__ = [
     "BUILT_IN",
+    "BooleanFeature",
     "CategoryFeature",
     "ClassTarget",
     "Column",
+    "DateFeature",
+    "Dialect",
     "Examples",
+    "Feature",
+    "Form",
     "Mixture",
     "NumericFeature",
     "NumericTarget",
     "Preparation",
     "Source",
     "Split",
+    "Summary",
     "Table",
+    "TableFile",
+    "Target",
+    "dialect_of",
+    "fold_numbers",
+    "identifiers",
+    "in_form",
+    "is_path",
     "load",
     "open_table",
+    "read_table",
     "split_rows",
+    "summarise",
+    "table_file",
+    "table_of",
     "target_kind",
+    "with_known_target",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import NamedTuple
 
-from chainrule.suggestions import did_you_mean
-from chainrule.data.table import Table
+from chainrule.data.reading import read_table
+from chainrule.data.table import Form, Table, nearest
 from chainrule.errors import DataError
+from chainrule.suggestions import did_you_mean
 
 
 class BuiltIn(NamedTuple):
@@ -27,7 +29,7 @@ BUILT_IN = {
 }
 
 
-def load(name: str) -> Table:
+def load(name: str, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()) -> Table:
     """The built-in table of that name.
 
     Raises:
@@ -40,14 +42,19 @@ def load(name: str) -> Table:
     if name not in BUILT_IN:
         raise DataError(
             f"there is no data set {name!r}{did_you_mean(name, BUILT_IN)}: built in are "
-            f"{', '.join(BUILT_IN)}; for a table of your own give the path of a .csv file"
+            f"{', '.join(BUILT_IN)}; for a table of your own give the path of its file, such as {name}.csv"
         )
     with as_file(files("chainrule.data") / "tables" / f"{name}.csv") as path:
-        return Table.from_csv(path, name)
+        return read_table(path, name, forms, skip)
 
 
-def open_table(source: str, target: str | None = None) -> tuple[Table, str]:
-    """A table and its target column: a built-in one by name, or the CSV file at a path.
+def open_table(
+    source: str,
+    target: str | None = None,
+    forms: Mapping[str, Form] | None = None,
+    skip: Collection[str] = (),
+) -> tuple[Table, str]:
+    """A table and its target column: a built-in one by name, or the file at a path (`read_table`).
 
     Raises:
         DataError: no such table or column, a file that cannot be read, or a file without a `target`.
@@ -56,12 +63,17 @@ def open_table(source: str, target: str | None = None) -> tuple[Table, str]:
     >>> table.rows, target
     (344, 'species')
     """
-    if source in BUILT_IN:
-        table, target = load(source), target or BUILT_IN[source].target
-    elif source.lower().endswith(".csv") or Path(source).is_file():
-        table = Table.from_csv(source)
+    if is_path(source):
+        table = read_table(source, None, forms, skip)
     else:
-        table = load(source)
+        table, target = load(source, forms, skip), target or BUILT_IN[source].target
     if target is None:
-        raise DataError(f"{source}: say which column to predict; its columns are {', '.join(table.names)}")
+        raise DataError(f"{source}: say which column to predict{nearest('', table.names)}")
     return table, table.column(target).name
+
+
+def is_path(source: str) -> bool:
+    """Whether a source is meant as a path, and not as the name of a built-in table."""
+    return source not in BUILT_IN and (
+        Path(source).suffix != "" or "/" in source or "\\" in source or Path(source).exists()
+    )

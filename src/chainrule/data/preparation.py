@@ -5,179 +5,39 @@ Everything here is fitted on the training part alone: means, scales, categories,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.examples import Examples
-from chainrule.data.suggestions import did_you_mean
-from chainrule.data.table import Column, Kind, Table, is_missing, parse_number
+from chainrule.data.features import CategoryFeature, Feature, fit_feature
+from chainrule.data.summaries import Summary, summarise
+from chainrule.data.table import Column, Table
+from chainrule.data.targets import Target, target_kind
 from chainrule.errors import DataError
 
+LEAST_ROWS = 20
+"""In fewer rows, different texts or a running number say nothing."""
 
-@dataclass(frozen=True)
-class NumericFeature:
-    """A numeric column as one input: standardised, missing values at the mean, which is 0."""
-
-    kind: ClassVar[Kind] = "numeric"
-    name: str
-    mean: float
-    scale: float
-
-    @classmethod
-    def fit(cls, column: Column) -> Self:
-        """The mean and standard deviation of the column; a constant column is only centred.
-
-        >>> NumericFeature.fit(Column("x", "numeric", np.array([1.0, np.nan, 3.0])))
-        NumericFeature(name='x', mean=2.0, scale=1.0)
-        """
-        known = column.values[~column.missing]
-        if not known.size:
-            raise DataError(f"column {column.name} has no value in the training part: leave it out")
-        return cls(column.name, float(known.mean()), float(known.std()) or 1.0)
-
-    @property
-    def width(self) -> int:
-        """How many inputs of the network it takes."""
-        return 1
-
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """The column standardised, shape (rows, 1)."""
-        filled = np.where(column.missing, self.mean, column.values)
-        return ((filled - self.mean) / self.scale)[:, None]
-
-
-@dataclass(frozen=True)
-class CategoryFeature:
-    """A column of categories as one input each, 1 where the row is of it; missing is a category of its own.
-
-    A category that the training part did not contain gives zeros only.
-    """
-
-    kind: ClassVar[Kind] = "category"
-    name: str
-    categories: tuple[str, ...]
-
-    @classmethod
-    def fit(cls, column: Column) -> Self:
-        """The column's categories; the last is ``""`` where a value is missing.
-
-        >>> CategoryFeature.fit(Column("sex", "category", np.array(["male", "", "female"])))
-        CategoryFeature(name='sex', categories=('female', 'male', ''))
-        """
-        gap = ("",) if column.missing.any() else ()
-        return cls(column.name, (*column.categories(), *gap))
-
-    @property
-    def width(self) -> int:
-        """How many inputs of the network it takes."""
-        return len(self.categories)
-
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """The column one-hot, shape (rows, categories)."""
-        values = column.as_category().values
-        rows: NDArray[np.bool_] = values[:, None] == np.array(self.categories, dtype=str)
-        return rows.astype(np.float64)
-
-
-Feature = NumericFeature | CategoryFeature
-
-
-@dataclass(frozen=True)
-class ClassTarget:
-    """A target of classes, encoded as their numbers."""
-
-    kind: ClassVar[Kind] = "category"
-    name: str
-    classes: tuple[str, ...]
-
-    @classmethod
-    def fit(cls, column: Column) -> Self:
-        """The column's classes, in alphabetic order.
-
-        Raises:
-            DataError: fewer than two classes.
-        """
-        classes = tuple(column.categories())
-        if len(classes) < 2:
-            raise DataError(
-                f"target {column.name} has only one class, {classes[0]!r}: there is nothing to tell apart"
-            )
-        return cls(column.name, classes)
-
-    def encode(self, column: Column) -> NDArray[np.int64]:
-        """Each row's class number, shape (rows,).
-
-        Raises:
-            DataError: a class that is not known.
-        """
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        encoded = [numbers.get(str(value), -1) for value in column.as_category().values]
-        if -1 in encoded:
-            unknown = str(column.as_category().values[encoded.index(-1)])
-            raise DataError(f"target {self.name}: {unknown!r} is not one of {', '.join(self.classes)}")
-        return np.array(encoded, dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class NumericTarget:
-    """A numeric target, standardised, so that the same learning rates suit every unit."""
-
-    kind: ClassVar[Kind] = "numeric"
-    name: str
-    mean: float
-    scale: float
-
-    @classmethod
-    def fit(cls, column: Column) -> Self:
-        """The column's mean and standard deviation.
-
-        Raises:
-            DataError: all values are equal.
-        """
-        mean, scale = float(column.values.mean()), float(column.values.std())
-        if not scale > 0:
-            raise DataError(f"target {column.name} is {mean:g} in every row: there is nothing to learn")
-        return cls(column.name, mean, scale)
-
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """The column standardised, shape (rows, 1)."""
-        return ((column.values - self.mean) / self.scale)[:, None]
-
-    def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Standardised values, shape (rows, 1), in the target's own unit, shape (rows,)."""
-        return outputs[:, 0] * self.scale + self.mean
-
-
-Target = ClassTarget | NumericTarget
-
-
-def fit_feature(column: Column) -> Feature:
-    """The encoding of a column of features, fitted on it."""
-    return NumericFeature.fit(column) if column.kind == "numeric" else CategoryFeature.fit(column)
-
-
-def target_kind(column: Column) -> type[ClassTarget] | type[NumericTarget]:
-    """What a target means: classes if it is a category, or numbers of which there are at most two.
-
-    >>> target_kind(Column("spam", "numeric", np.array([0.0, 1.0, 1.0]))).__name__
-    'ClassTarget'
-    """
-    few = column.kind == "category" or len(np.unique(column.values)) <= 2
-    return ClassTarget if few else NumericTarget
+IDENTIFIER = re.compile(
+    r"(^|[ _.-])(id|index|idx|row|nr|no|number|key|uuid|unnamed)$|[a-z]I[dD]$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How each column of a table becomes an input, and what the target is.
+    """How each column of a table becomes inputs, what is left out, and what the target is.
+
+    The inputs are a matrix: first those of `dense` features, then the number of the vector of each embedded one.
 
     >>> table = Table.from_cells("cats", ["age", "sex", "kind"], [["1", "m", "a"], ["3", "f", "b"]])
-    >>> preparation = Preparation.fit(table, ClassTarget.fit(table.column("kind")))
-    >>> preparation.inputs
-    3
+    >>> preparation = Preparation.fit([table], "kind")
+    >>> preparation.dense, preparation.vectors
+    (3, ())
     >>> preparation.features_of(table)
     array([[-1.,  0.,  1.],
            [ 1.,  1.,  0.]])
@@ -185,34 +45,85 @@ class Preparation:
 
     features: tuple[Feature, ...]
     target: Target
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def fit(cls, training: Table, target: Target) -> Self:
-        """Fit the encodings of all columns but the target's on the training part.
+    def fit(
+        cls,
+        training: Iterable[Table],
+        target: str,
+        task: str | None = None,
+        left_out: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Fit the encodings of all columns on the training part, which may come in parts.
+
+        Args:
+            training: its tables; rows without the target are left out.
+            target: the column to predict.
+            task: ``"classification"`` or ``"regression"``; None is what fits the target.
+            left_out: columns that are no features, with the reason; constant ones are added.
 
         Raises:
-            DataError: no column is left, or one without any value.
+            DataError: no column is left, or a target that cannot be learnt.
         """
-        columns = training.without(target.name).columns
-        if not columns:
-            raise DataError(f"{training.name} has no column beside the target {target.name}")
-        return cls(tuple(fit_feature(column) for column in columns), target)
+        found = summarise(with_known_target(table, target) for table in training)
+        if target not in found:
+            raise DataError(f"the table has no column {target!r}")
+        kind = target_kind(found[target], task)
+        reasons = dict(left_out or {})
+        reasons |= {
+            name: reason
+            for name, summary in found.items()
+            if name not in reasons and (reason := _useless(summary))
+        }
+        features = [fit_feature(found[name]) for name in found if name not in reasons and name != target]
+        kept = [feature for feature in features if feature.width]
+        reasons |= {f.name: "all of its values are rare" for f in features if not f.width}
+        reasons.pop(target, None)
+        fitted = kind.fit(found[target])
+        if not kept:
+            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise DataError(f"no column is left beside the target {target}" + (f" ({why})" if why else ""))
+        return cls(tuple(kept), fitted, tuple(reasons.items()))
+
+    @property
+    def dense(self) -> int:
+        """How many inputs are numbers as they are."""
+        return sum(feature.width for feature in self.features if not _embedded(feature))
+
+    @property
+    def vectors(self) -> tuple[tuple[int, int], ...]:
+        """For each embedded feature, how many vectors it has (that of the others first), and of what length."""
+        return tuple(
+            (1 + len(feature.categories), feature.dimension)
+            for feature in self.features
+            if isinstance(feature, CategoryFeature) and feature.dimension
+        )
 
     @property
     def inputs(self) -> int:
-        """How many inputs a network needs."""
-        return sum(feature.width for feature in self.features)
+        """How many numbers the first layer of weights gets."""
+        return self.dense + sum(length for _, length in self.vectors)
 
     @property
     def names(self) -> list[str]:
         """The columns that a row consists of, in order."""
         return [feature.name for feature in self.features]
 
+    def places(self) -> Iterator[tuple[Feature, slice]]:
+        """Each feature with its columns of the matrix of inputs."""
+        starts = {False: 0, True: self.dense}
+        for feature in self.features:
+            embedded = _embedded(feature)
+            yield feature, slice(starts[embedded], starts[embedded] + feature.width)
+            starts[embedded] += feature.width
+
     def features_of(self, table: Table) -> NDArray[np.float64]:
-        """The inputs of a table's rows, shape (rows, inputs), float64."""
-        return np.concatenate(
-            [feature.encode(table.column(feature.name)) for feature in self.features], axis=1
-        )
+        """The inputs of a table's rows, shape (rows, dense + number of vectors), float64."""
+        inputs = np.empty((table.rows, self.dense + len(self.vectors)))
+        for feature, place in self.places():
+            inputs[:, place] = feature.encode(table.column(feature.name))
+        return inputs
 
     def examples_of(self, table: Table) -> Examples:
         """Features and targets of a table's rows."""
@@ -222,7 +133,7 @@ class Preparation:
         """Rows of text cells, in the order of `names`, as a table for `features_of`.
 
         Raises:
-            DataError: a wrong number of cells, no number where one is needed, or an unknown category.
+            DataError: a wrong number of cells, or one that cannot be read as its column needs.
         """
         for row in rows:
             if len(row) != len(self.features):
@@ -230,31 +141,60 @@ class Preparation:
                     f"the row {','.join(row)!r} has {len(row)} values, but the model needs "
                     f"{len(self.features)}: {', '.join(self.names)}"
                 )
-        columns = zip(*rows, strict=True)
-        return Table("rows", tuple(_parsed(*pair) for pair in zip(self.features, columns, strict=True)))
+        columns = zip(self.features, zip(*rows, strict=True), strict=True)
+        return Table("rows", tuple(Column.from_cells(f.name, cells, f.form) for f, cells in columns))
+
+    def unknown(self, table: Table) -> dict[str, list[str]]:
+        """The categories of a table's rows that training did not know, by column."""
+        found = {
+            feature.name: feature.unknown(table.column(feature.name))
+            for feature in self.features
+            if isinstance(feature, CategoryFeature)
+        }
+        return {name: texts for name, texts in found.items() if texts}
 
 
-def _parsed(feature: Feature, cells: Sequence[str]) -> Column:
-    if isinstance(feature, NumericFeature):
-        return Column(feature.name, "numeric", np.array([_number(feature, cell) for cell in cells]))
-    return Column(feature.name, "category", np.array([_category(feature, cell) for cell in cells], dtype=str))
+def _embedded(feature: Feature) -> bool:
+    return isinstance(feature, CategoryFeature) and feature.dimension > 0
 
 
-def _number(feature: NumericFeature, cell: str) -> float:
-    number = parse_number(cell)
-    if number is None or np.isinf(number):
-        raise DataError(
-            f"{feature.name} needs a finite number (or nothing, if it is not known), not {cell!r}"
+def _useless(summary: Summary) -> str | None:
+    if summary.missing == summary.rows:
+        return "it has no values"
+    return "it has one value only" if summary.constant else None
+
+
+def with_known_target(table: Table, target: str) -> Table:
+    """The table without the rows that lack the target."""
+    missing = table.column(target).missing
+    return table.take(~missing) if missing.any() else table
+
+
+def identifiers(table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
+    """The columns that only name the rows, with the reason: texts that all differ, and running numbers.
+
+    A running number is one if its name says so, or if it is the first column and starts at 0 or 1.
+
+    >>> cells = [[str(i), f"n{i}", str(i % 3)] for i in range(1, 31)]
+    >>> identifiers(Table.from_cells("t", ["row", "name", "x"], cells))
+    {'row': 'it counts the rows', 'name': 'its values all differ'}
+    """
+    if table.rows < LEAST_ROWS:
+        return {}
+    kept = set(keep)
+    reasons = {c.name: _naming(c, first=i == 0) for i, c in enumerate(table.columns) if c.name not in kept}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _naming(column: Column, first: bool) -> str | None:
+    if column.kind == "category":
+        known = column.values[~column.missing]
+        return (
+            "its values all differ"
+            if len(known) >= LEAST_ROWS and len(np.unique(known)) == len(known)
+            else None
         )
-    return number
-
-
-def _category(feature: CategoryFeature, cell: str) -> str:
-    value = "" if is_missing(cell) else cell.strip()
-    if value not in feature.categories:
-        known = [category or "nothing (not known)" for category in feature.categories]
-        near = did_you_mean(value, feature.categories)
-        raise DataError(
-            f"{feature.name} was never {value!r} in training{near}: give one of {', '.join(known)}"
-        )
-    return value
+    if column.kind != "numeric" or column.missing.any() or not (np.diff(column.values) == 1).all():
+        return None
+    named = IDENTIFIER.search(column.name) is not None
+    return "it counts the rows" if named or (first and column.values[0] in (0, 1)) else None

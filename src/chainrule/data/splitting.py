@@ -11,10 +11,31 @@ from chainrule.errors import DataError, OptionError
 
 
 class Split(NamedTuple):
-    """Row numbers of the two parts, each in random order."""
+    """Row numbers of the parts, each in random order."""
 
     training: NDArray[np.intp]
     validation: NDArray[np.intp]
+
+
+def fold_numbers(
+    rows: int, folds: int, generator: np.random.Generator, groups: ArrayLike | None = None
+) -> NDArray[np.intp]:
+    """A fold for each row, shape (rows,), from 0; with `groups` (a label for each row), each group spread evenly.
+
+    Raises:
+        DataError: fewer rows than folds.
+
+    >>> np.bincount(fold_numbers(10, 5, np.random.default_rng(0)))
+    array([2, 2, 2, 2, 2])
+    """
+    if rows < folds:
+        raise DataError(f"{rows} rows are too few for {folds} folds")
+    labels = np.zeros(rows, int) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    mixed = generator.permutation(rows)
+    dealt = mixed[np.argsort(labels[mixed], kind="stable")]
+    numbers = np.empty(rows, np.intp)
+    numbers[dealt] = np.arange(rows) % folds
+    return numbers
 
 
 def split_rows(

@@ -1,24 +1,38 @@
-"""Table: named columns of numbers or categories, with missing values."""
+"""Table: named columns of numbers, categories, yes and no, or dates, with missing values."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.data.suggestions import did_you_mean
+from chainrule.data.cells import Cells, ListedCells, Numbers, date_orders, date_text, dates, words_of
 from chainrule.errors import DataError
+from chainrule.suggestions import did_you_mean
 
-Kind = Literal["numeric", "category"]
+Kind = Literal["numeric", "category", "boolean", "date"]
+Place = Callable[[int], str]
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-"""What a cell of a missing value contains, in lower case."""
+FEW, LEAST = 0.05, 10
+"""A column of at least `LEAST` numbers, of which all but 5 % (or three) are numbers, is one with mistakes in it."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the cells of a column are to be read.
+
+    Attributes:
+        detail: the words for no and yes of a boolean column; the order of a date.
+        lenient: cells that do not fit count as missing, and are no error.
+    """
+
+    kind: Kind
+    detail: tuple[str, ...] = ()
+    lenient: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,46 +40,60 @@ class Column:
     """A named column.
 
     Attributes:
-        kind: ``"numeric"`` or ``"category"``.
-        values: float64 with NaN where a value is missing, or strings with ``""`` where one is.
+        kind: what the values are.
+        values: shape (rows,): float64 with NaN where a value is missing, for ``"boolean"`` 0 and 1; strings with
+            ``""`` where one is missing; for ``"date"`` datetime64[s] with NaT.
+        detail: as in `Form`.
+        note: what had to be decided about its cells.
     """
 
     name: str
     kind: Kind
     values: NDArray[Any]
+    detail: tuple[str, ...] = ()
+    note: str = ""
 
     @classmethod
-    def from_cells(cls, name: str, cells: Sequence[str]) -> Self:
-        """A column of text cells: numeric if all that are not missing are numbers.
+    def from_cells(
+        cls, name: str, cells: Sequence[str] | Cells, form: Form | None = None, place: Place | None = None
+    ) -> Column:
+        """A column of text cells, read in a form, or in the one that fits.
 
         Raises:
-            DataError: an infinite number; the message names its row, counted from 1.
+            DataError: an infinite number, a cell that does not fit the form, or a column of numbers with a few other
+                cells; the message names column, place and cell. `place` tells where a row stands.
 
         >>> Column.from_cells("age", ["3", "", "4.5"]).values
         array([3. , nan, 4.5])
         >>> Column.from_cells("city", ["Rome", "?"]).values
         array(['Rome', ''], dtype='<U4')
+        >>> Column.from_cells("day", ["2024-02-29", ""]).kind
+        'date'
         """
-        numbers = [parse_number(cell) for cell in cells]
-        if any(number is None for number in numbers) or all(is_missing(cell) for cell in cells):
-            stripped = ["" if is_missing(cell) else cell.strip() for cell in cells]
-            return cls(name, "category", np.array(stripped, dtype=str))
-        values = np.array(numbers, dtype=np.float64)
-        infinite = np.flatnonzero(np.isinf(values))
-        if infinite.size:
-            row = int(infinite[0])
-            raise DataError(f"column {name}, row {row + 1}: {cells[row]!r} is not a finite number")
-        return cls(name, "numeric", values)
+        held: Cells = ListedCells(cells) if isinstance(cells, Sequence) else cells
+        where = place or (lambda row: f"row {row + 1}")
+        if form is None:
+            return _inferred(name, held, where)
+        return READERS[form.kind](name, held, form, where)
+
+    @property
+    def form(self) -> Form:
+        """How more cells of this column are read."""
+        return Form(self.kind, self.detail)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where values are missing, shape (rows,)."""
-        missing: NDArray[np.bool_] = np.isnan(self.values) if self.kind == "numeric" else self.values == ""
+        missing: NDArray[np.bool_]
+        if self.kind == "category":
+            missing = self.values == ""
+        else:
+            missing = np.isnat(self.values) if self.kind == "date" else np.isnan(self.values)
         return missing
 
     def take(self, rows: ArrayLike) -> Column:
         """The column of the given rows: indices or a mask."""
-        return Column(self.name, self.kind, self.values[np.asarray(rows)])
+        return Column(self.name, self.kind, self.values[np.asarray(rows)], self.detail, self.note)
 
     def as_category(self) -> Column:
         """The same values as text.
@@ -75,41 +103,120 @@ class Column:
         """
         if self.kind == "category":
             return self
-        texts = ["" if math.isnan(value) else f"{value:.15g}" for value in self.values]
-        return Column(self.name, "category", np.array(texts, dtype=str))
+        distinct, places = np.unique(self.values, return_inverse=True)
+        texts = np.array([self._text(value) for value in distinct], dtype=str)[places]
+        return Column(self.name, "category", texts)
+
+    def _text(self, value: Any) -> str:
+        if self.kind == "date":
+            return "" if np.isnat(value) else date_text(value, self.detail[0])
+        if math.isnan(value):
+            return ""
+        return self.detail[int(value)] if self.kind == "boolean" else f"{value:.15g}"
 
     def categories(self) -> list[str]:
-        """The distinct values in alphabetic order, without the missing."""
-        return [str(value) for value in np.unique(self.as_category().values) if value != ""]
+        """The distinct values, sorted (numbers by size), without the missing."""
+        distinct = np.unique(self.values[~self.missing])
+        return [str(value) if self.kind == "category" else self._text(value) for value in distinct]
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell stands for a missing value.
+def _inferred(name: str, cells: Cells, place: Place) -> Column:
+    numbers = cells.numbers()
+    if not numbers.other.any() and not np.isnan(numbers.values).all():
+        return _numeric(name, cells, Form("numeric"), place, numbers)
+    _refuse_a_few(name, cells, numbers, place)
+    texts = cells.texts()
+    words = words_of(texts)
+    if words:
+        return _boolean(name, cells, Form("boolean", words), place)
+    orders = date_orders(texts)
+    if len(orders) == 1:
+        return Column(name, "date", dates(texts, orders[0]), (orders[0],))
+    note = (
+        f"dates that could be {' or '.join(orders)}: taken as text; write them as 2024-12-31"
+        if orders
+        else ""
+    )
+    return Column(name, "category", texts, note=note)
 
-    >>> [is_missing(cell) for cell in ("", " NA ", "0")]
-    [True, True, False]
-    """
-    return cell.strip().lower() in MISSING
+
+def _numeric(name: str, cells: Cells, form: Form, place: Place, numbers: Numbers | None = None) -> Column:
+    values, other = numbers or cells.numbers()
+    if other.any() and not form.lenient:
+        raise DataError(
+            f"column {name} should be numbers, but {_shown(cells, other, place)}; in training, --category {name} takes "
+            f"the column as text, and --numeric {name} such cells as missing"
+        )
+    infinite = np.flatnonzero(np.isinf(values))
+    if infinite.size:
+        row = int(infinite[0])
+        raise DataError(f"column {name}, {place(row)}: {cells.at(row)!r} is not a finite number")
+    note = f"cells that are no numbers, taken as missing: {int(other.sum())}" if other.any() else ""
+    return Column(name, "numeric", values, note=note)
 
 
-def parse_number(cell: str) -> float | None:
-    """The number in a cell; NaN where it is missing, None where it is something else.
+def _refuse_a_few(name: str, cells: Cells, numbers: Numbers, place: Place) -> None:
+    known, others = int((~np.isnan(numbers.values)).sum()), int(numbers.other.sum())
+    if known >= max(LEAST, 5 * others) and 0 < others <= max(3, FEW * known):
+        raise DataError(
+            f"column {name} is {known} numbers and {others} other {'cell' if others == 1 else 'cells'}, "
+            f"{_shown(cells, numbers.other, place)}: mend "
+            f"{'it' if others == 1 else 'them'}, or take the column as text with --category {name}, or what is no "
+            f"number as missing with --numeric {name}"
+        )
 
-    >>> parse_number("2.5"), parse_number("NA"), parse_number("two")
-    (2.5, nan, None)
-    """
-    if is_missing(cell):
-        return math.nan
-    try:
-        # Python also reads "1_000", which in a table is rather a name than a number.
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
+
+def _shown(cells: Cells, chosen: NDArray[np.bool_], place: Place) -> str:
+    rows = np.flatnonzero(chosen)
+    first = ", ".join(f"{place(int(row))}: {cells.at(int(row))[:40]!r}" for row in rows[:3])
+    return first + (" …" if len(rows) > 3 else "")
+
+
+def _category(name: str, cells: Cells, form: Form, place: Place) -> Column:
+    return Column(name, "category", cells.texts())
+
+
+def _boolean(name: str, cells: Cells, form: Form, place: Place) -> Column:
+    texts = cells.texts()
+    low, high = form.detail
+    wrong = (texts != low) & (texts != high) & (texts != "")
+    if wrong.any() and not form.lenient:
+        raise DataError(f"column {name} should be {low} or {high}, but {_shown(cells, wrong, place)}")
+    values = np.where(texts == high, 1.0, np.where(texts == low, 0.0, np.nan))
+    return Column(name, "boolean", values, form.detail)
+
+
+def _date(name: str, cells: Cells, form: Form, place: Place) -> Column:
+    texts = cells.texts()
+    order = form.detail[0] if form.detail else _the_order(name, texts)
+    values = dates(texts, order)
+    wrong = np.isnat(values) & (texts != "")
+    if wrong.any() and not form.lenient:
+        raise DataError(f"column {name} should be dates ({order}), but {_shown(cells, wrong, place)}")
+    return Column(name, "date", values, (order,))
+
+
+def _the_order(name: str, texts: NDArray[Any]) -> str:
+    orders = date_orders(texts)
+    if len(orders) == 1:
+        return orders[0]
+    problem = f"could be {' or '.join(orders)}" if orders else "are no dates in one of the usual orders"
+    raise DataError(f"column {name}: its cells {problem}; write them as 2024-12-31")
+
+
+READERS: dict[Kind, Callable[[str, Cells, Form, Place], Column]] = {
+    "numeric": _numeric,
+    "category": _category,
+    "boolean": _boolean,
+    "date": _date,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Named columns of equal length.
+
+    `how` says how its file was read, where that is not the usual way.
 
     >>> table = Table.from_cells("cats", ["age", "colour"], [["3", "grey"], ["", "black"]])
     >>> table.rows, table.names
@@ -120,41 +227,53 @@ class Table:
 
     name: str
     columns: tuple[Column, ...]
+    how: str = ""
 
     @classmethod
-    def from_cells(cls, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Self:
-        """A table of text cells; each column's kind is inferred.
+    def from_cells(
+        cls,
+        name: str,
+        header: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        forms: Mapping[str, Form] | None = None,
+    ) -> Self:
+        """A table of text cells; the form of a column that is not in `forms` is inferred.
 
         Raises:
-            DataError: no rows, no or repeated column names, rows of different length, infinite numbers.
+            DataError: no rows, no or repeated column names, rows of different length, or cells that cannot be read.
         """
-        names = _checked_names(name, header)
+        names = checked_names(name, header)
         if not rows:
             raise DataError(f"{name} has a header, but no rows of data")
         for number, row in enumerate(rows, start=1):
             if len(row) != len(names):
                 raise DataError(f"{name}, row {number}: {len(row)} cells, but the header has {len(names)}")
         cells = zip(*rows, strict=True)
-        return cls(name, tuple(Column.from_cells(*pair) for pair in zip(names, cells, strict=True)))
+        forms = forms or {}
+        return cls(
+            name, tuple(Column.from_cells(n, c, forms.get(n)) for n, c in zip(names, cells, strict=True))
+        )
 
     @classmethod
-    def from_csv(cls, path: str | Path, name: str | None = None) -> Self:
-        """Read a file of comma-separated values in UTF-8; its first line names the columns.
-
-        Raises:
-            DataError: the file cannot be read as such a table; the message names it, and the line.
-        """
-        path = Path(path)
-        header, rows = _read_cells(path)
-        try:
-            return cls.from_cells(name or path.stem, header, rows)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from None
+    def joined(cls, tables: Sequence[Table]) -> Self:
+        """The rows of several tables of the same columns, one after the other."""
+        first = tables[0]
+        columns = [
+            Column(
+                c.name,
+                c.kind,
+                np.concatenate([table.column(c.name).values for table in tables]),
+                c.detail,
+                c.note,
+            )
+            for c in first.columns
+        ]
+        return cls(first.name, tuple(columns), first.how)
 
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(self.columns[0].values)
+        return len(self.columns[0].values) if self.columns else 0
 
     @property
     def names(self) -> list[str]:
@@ -170,54 +289,68 @@ class Table:
         for column in self.columns:
             if column.name == name:
                 return column
-        near = did_you_mean(name, self.names)
-        raise DataError(f"{self.name} has no column {name!r}{near}: its columns are {', '.join(self.names)}")
+        raise DataError(f"{self.name} has no column {name!r}{nearest(name, self.names)}")
 
-    def without(self, name: str) -> Table:
-        """The table without that column."""
-        return Table(self.name, tuple(column for column in self.columns if column.name != name))
+    def without(self, *names: str) -> Table:
+        """The table without those columns."""
+        return Table(
+            self.name, tuple(column for column in self.columns if column.name not in names), self.how
+        )
 
     def take(self, rows: ArrayLike) -> Table:
         """The table of the given rows: indices or a mask."""
-        return Table(self.name, tuple(column.take(rows) for column in self.columns))
+        return Table(self.name, tuple(column.take(rows) for column in self.columns), self.how)
 
 
-def _checked_names(table: str, header: Sequence[str]) -> list[str]:
+def number_column(name: str, values: NDArray[Any]) -> Column:
+    """Numbers, NaN where one is missing, as a column.
+
+    Raises:
+        DataError: an infinite number.
+    """
+    values = values.astype(np.float64)
+    infinite = np.flatnonzero(np.isinf(values))
+    if infinite.size:
+        raise DataError(f"column {name}, row {infinite[0] + 1}: {values[infinite[0]]} is not a finite number")
+    return Column(name, "numeric", values)
+
+
+def text_column(name: str, values: Sequence[Any]) -> Column:
+    """Texts, None or NaN where one is missing, as a column: of dates if all are, else of text.
+
+    >>> text_column("zip", ["007", None]).values
+    array(['007', ''], dtype='<U3')
+    """
+    cells = ListedCells(["" if value is None or value != value else str(value) for value in values])
+    texts = cells.texts()
+    orders = date_orders(texts)
+    if len(orders) == 1:
+        return Column(name, "date", dates(texts, orders[0]), (orders[0],))
+    return Column(name, "category", texts)
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """The end of a message about an unknown column or none: the nearest, and all, or the first twenty."""
+    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    return f"{did_you_mean(name, names) if name else ''}: its columns are {shown}"
+
+
+def checked_names(table: str, header: Sequence[str]) -> list[str]:
+    """The names of a header; a first column without one, as pandas writes its index, becomes ``unnamed``.
+
+    Raises:
+        DataError: no name, or one twice.
+    """
     names = [cell.strip() for cell in header]
+    if not names:
+        raise DataError(f"{table} is empty: a header with the columns' names is needed")
+    if not names[0] and len(names) > 1 and "unnamed" not in names:
+        names[0] = "unnamed"
+    seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if not name:
             raise DataError(f"{table}: column {position} of the header has no name")
-        if name in names[: position - 1]:
+        if name in seen:
             raise DataError(f"{table}: the header names {name!r} twice; every column needs its own name")
-    if not names:
-        raise DataError(f"{table} is empty: a header with the columns' names is needed")
+        seen.add(name)
     return names
-
-
-def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _checked_lines(path, csv.reader(file, strict=True))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text (byte {error.start}): save it as a CSV file in UTF-8"
-        ) from error
-
-
-def _checked_lines(path: Path, reader: Any) -> tuple[list[str], list[list[str]]]:
-    lines: Iterable[list[str]] = reader
-    header: list[str] = []
-    rows: list[list[str]] = []
-    try:
-        for cells in lines:
-            if header and cells and len(cells) != len(header):
-                counts = f"{len(cells)} cells, but the header has {len(header)}"
-                raise DataError(f"{path}, line {reader.line_num}: {counts}")
-            if cells:
-                rows.append(cells)
-            header = header or cells
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-    return header, rows[1:]

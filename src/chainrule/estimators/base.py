@@ -217,7 +217,6 @@ class Network(CallbackSupportMixin, BaseEstimator):
 
     def _penalised_loss(self) -> Callable[..., Tensor]:
         """The loss with half of alpha times the squared weights (not the biases), spread over the rows."""
-        matrices = [layer.weight for layer in self._layers()]
 
         def loss(output: Any, targets: Any, weights: Any = None) -> Tensor:
             value = self._loss(output, targets, weights)
@@ -225,8 +224,8 @@ class Network(CallbackSupportMixin, BaseEstimator):
                 return value
             amount = len(targets) if weights is None else weights.sum()
             factor = 0.5 * self.alpha / float(amount)
-            for matrix in matrices:
-                value = value + factor * ops.sum(matrix * matrix)
+            for layer in self._layers():  # read here: a compiled step puts its own parameters into them
+                value = value + factor * ops.sum(layer.weight * layer.weight)
             return value
 
         return loss

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.namespace import SCALARS, is_array, namespace_of
 from chainrule.operators import data_of as data_of
+from chainrule.operators import example_of as example_of
 from chainrule.typing import DType, Shape
 
 
@@ -51,11 +52,11 @@ def full_like(x: Any, fill_value: Any, *, dtype: DType = None) -> Any:
 
 
 def _constant(x: Any, out: Any, value: Any) -> Any:
-    return _wrapped_like(x, namespace_of(data_of(out)).full_like(data_of(out), value))
+    return _wrapped_like(x, namespace_of(example_of(out)).full_like(example_of(out), value))
 
 
 def _filled(x: Any, name: str, dtype: DType) -> Any:
-    data = data_of(x if is_array(x) else np.asarray(x))
+    data = example_of(x if is_array(x) else np.asarray(x))
     return _wrapped_like(x, getattr(namespace_of(data), name)(data, dtype=dtype))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.functions.arrays import as_array, data_of, ones_like
+from chainrule.functions.arrays import as_array, example_of, ones_like
 from chainrule.rules import index as rules
 from chainrule.rules.elementwise import multiply
 from chainrule.rules.index import indices_of
@@ -26,7 +26,7 @@ def index_update(x: Any, y: Any, key: Any) -> Any:
 def index_add(x: Any, y: Any, key: Any) -> Any:
     """A copy of `x` to whose elements at `key` those of `y` are added, repeated ones repeatedly."""
     x, key = as_array(x), indices_of(key)
-    spread = multiply(y, rules.getitem(ones_like(data_of(x)), key=key))
+    spread = multiply(y, rules.getitem(ones_like(example_of(x)), key=key))
     return x + rules.scatter_add(spread, key=key, shape=tuple(x.shape))
 
 

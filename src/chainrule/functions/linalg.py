@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import OptionError, ShapeError, UnsupportedError
-from chainrule.functions.arrays import as_array, data_of, shape_of, zeros_like
+from chainrule.functions.arrays import as_array, example_of, shape_of, zeros_like
 from chainrule.functions.index import getitem
 from chainrule.functions.shape import concat, diagonal, expand_dims, moveaxis, stack, swapaxes
 from chainrule.rules import linalg as rules
@@ -299,7 +299,7 @@ def lstsq(x: Any, y: Any, rcond: float | None = None) -> tuple[Any, Any, Any, An
     x, y = as_array(x), as_array(y)
     rows, columns = shape_of(x)
     values = svdvals(x)
-    plain = np.asarray(data_of(values))
+    plain = np.asarray(example_of(values))  # the rank is that of the example, if this is traced
     cutoff = float(np.finfo(plain.dtype).eps) * max(rows, columns) if rcond is None else rcond
     rank = int((plain > cutoff * plain.max(initial=0)).sum())
     solution = matmul(rules.pinv(x, rtol=cutoff), y)

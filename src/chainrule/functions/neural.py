@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import InputError, ShapeError
-from chainrule.functions.arrays import as_array, data_of
-from chainrule.functions.shape import moveaxis
+from chainrule.functions.arrays import as_array, example_of
+from chainrule.functions.elementwise import astype
+from chainrule.functions.shape import expand_dims, moveaxis
+from chainrule.operators import Operators
+from chainrule.rules.elementwise import equal
 from chainrule.rules.neural import cross_entropy_of_labels, cross_entropy_of_logits
 from chainrule.rules.reduce import mean
 
@@ -20,8 +23,11 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float64) -> Any:
     array([[0., 1.],
            [1., 0.]])
     """
-    labels = np.asarray(data_of(labels))
-    _check_labels(labels, classes)
+    plain = np.asarray(example_of(labels))
+    _check_labels(plain, classes)
+    if isinstance(labels, Operators):
+        return astype(equal(expand_dims(labels, axis=-1), np.arange(classes)), dtype)
+    labels = plain
     rows = np.zeros((labels.size, classes), dtype)
     rows[np.arange(labels.size), labels.reshape(-1)] = 1
     return rows.reshape((*labels.shape, classes))
@@ -47,7 +53,7 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Any:
     logits, labels = as_array(logits), as_array(labels)
     if tuple(labels.shape) == tuple(logits.shape):
         return mean(cross_entropy_of_logits(logits, labels, axis=axis))
-    labels = np.asarray(data_of(labels))
+    labels = np.asarray(example_of(labels))  # handed on, so that a trace knows it again
     logits = logits if axis == -1 else moveaxis(logits, axis, -1)
     if labels.shape != logits.shape[:-1]:
         raise ShapeError(

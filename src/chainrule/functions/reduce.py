@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import OptionError
-from chainrule.functions.arrays import as_array, data_of, full_like, ones_like, zeros_like
+from chainrule.functions.arrays import as_array, example_of, full_like, ones_like, zeros_like
 from chainrule.functions.index import getitem
 from chainrule.functions.shape import concat, moveaxis
 from chainrule.rules import reduce as rules
@@ -39,7 +39,7 @@ def _running(primitive: Any, x: Any, axis: int | None, include_initial: bool, st
     out = primitive(x, axis=axis)
     if not include_initial:
         return out
-    first = full_like(sum_(data_of(x), axis=axis, keepdims=True), start)
+    first = full_like(sum_(example_of(x), axis=axis, keepdims=True), start)
     return concat([first, out], axis=axis)
 
 
@@ -52,7 +52,7 @@ def nansum(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
 def nanmean(x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean of the elements that are not NaN."""
     x = as_array(x)
-    counted = where(isnan(data_of(x)), zeros_like(data_of(x)), ones_like(data_of(x)))
+    counted = where(isnan(x), zeros_like(example_of(x)), ones_like(example_of(x)))
     return nansum(x, axis=axis, keepdims=keepdims) / sum_(counted, axis=axis, keepdims=keepdims)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.functions.arrays import as_array, data_of, shape_of
+from chainrule.functions.arrays import as_array, example_of, shape_of
 from chainrule.functions.index import getitem, take
 from chainrule.namespace import namespace_of
 from chainrule.rules.index import scatter_add
@@ -212,4 +212,4 @@ def _padded_with(x: Any, widths: list[list[int]], value: Any) -> Any:
     if np.all(np.asarray(value) == 0):
         return inside
     border = np.pad(np.zeros(tuple(x.shape)), widths, constant_values=value)
-    return inside + namespace_of(data_of(x)).asarray(border, dtype=x.dtype)
+    return inside + namespace_of(example_of(x)).asarray(border, dtype=x.dtype)

@@ -30,7 +30,7 @@ from chainrule.graph.notes import (
 from chainrule.graph.recognition import conditions, recognised
 from chainrule.graph.stepping import settled, step_of, usage
 from chainrule.graph.tracing import Traced, parameter_names, traced
-from chainrule.operators import data_of
+from chainrule.operators import example_of
 from chainrule.transforms import _scalar
 
 
@@ -184,5 +184,5 @@ def _is_number(result: Any) -> bool:
     """Whether a result can be differentiated: it is one number, traced or not."""
     if isinstance(result, (Variable, Literal)):
         return result.shape == ()
-    shape = getattr(data_of(result), "shape", None)
+    shape = getattr(example_of(result), "shape", None)
     return isinstance(result, (int, float)) if shape is None else math.prod(shape) == 1

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import InputError
+from chainrule.errors import InputError, OptionError
 from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable
 from chainrule.graph.reverse import swept, with_gradients
 from chainrule.graph.rewriting import without_dead
@@ -68,6 +68,8 @@ def _positions(f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -
         return tuple(floating) or (0,)
     wanted = [argnums] if isinstance(argnums, int) else list(argnums)
     for i in wanted:
+        if not isinstance(i, int):
+            raise OptionError(f"argnums={argnums!r}: give positions of arguments, such as 0 or (0, 1)")
         if not -len(args) <= i < len(args):
             raise InputError(f"{name_of(f)} is to be derived by argument {i}, but was given {len(args)}")
     return tuple(i % len(args) for i in wanted)

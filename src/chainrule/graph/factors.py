@@ -112,6 +112,21 @@ def _over(b: Builder, rest: Atom, factor: Fraction, like: Variable) -> Atom:
     return b.make(e.divide, top, Literal(factor.denominator), like=like)
 
 
+def _twice(b: Builder, equation: Equation) -> New | None:
+    """One factor for what is added to itself: x + x is 2 * x; a * x + b * x is (a + b) * x."""
+    out, (x, y) = equation.output, equation.inputs
+    (c, rest), (d, other) = split(b, x), split(b, y)
+    if x is y:
+        c, rest, d, other = Fraction(1), x, Fraction(1), x
+    exact_sum = isinstance(c, Fraction) and isinstance(d, Fraction) and c + d != 0
+    if rest is None or rest is not other or not exact_sum or out.dtype.kind != "f":
+        return None
+    if (rest.shape, rest.value.dtype) != (out.shape, out.dtype):
+        return None
+    found = _scaled(b, rest, _number(c + d), equation)
+    return found if isinstance(found, New) else None
+
+
 def _common_factor(b: Builder, equation: Equation) -> Atom | New | None:
     """One factor for a sum: a / n + b / n is (a + b) / n."""
     out, (x, y) = equation.output, equation.inputs
@@ -147,6 +162,6 @@ def _sum_of_scaled(b: Builder, equation: Equation) -> New | None:
 
 
 FACTORS: dict[str, tuple[Rule, ...]] = {
-    "multiply": (_gathered,), "divide": (_gathered,), "add": (_common_factor,), "subtract": (_common_factor,),
+    "multiply": (_gathered,), "divide": (_gathered,), "add": (_twice, _common_factor), "subtract": (_common_factor,),
     "sum": (_sum_of_scaled,),
 }  # fmt: skip

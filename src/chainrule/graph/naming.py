@@ -59,7 +59,7 @@ def names_of_result(frame: FrameType) -> tuple[str, ...]:
     """The names under which the user stores what `frame` is computing; the caller's, where it is returned."""
     names: tuple[str, ...] = ()
     for _ in range(20):
-        stored = _stored(frame.f_code, frame.f_lasti)
+        stored = stored_at(frame.f_code, frame.f_lasti)
         names = stored.names or names
         caller = _caller(frame) if stored.returned else None
         if caller is None:
@@ -79,7 +79,8 @@ def _caller(frame: FrameType) -> FrameType | None:
 
 
 @lru_cache(maxsize=4096)
-def _stored(code: CodeType, offset: int) -> Stored:
+def stored_at(code: CodeType, offset: int) -> Stored:
+    """What becomes of the result of the instruction at an offset."""
     instructions = _instructions(code)
     # The instruction before, where the offset is in the caches of a call that is under way.
     index = bisect_right([i.offset for i in instructions], offset)

@@ -78,10 +78,9 @@ def _notes_on_shapes(graph: Graph) -> tuple[str, ...]:
     places = [
         e.place
         for e in graph.equations
-        for p in e.parameters.values()
-        if any(v not in fixed and v.dtype == bool for v in variables_in(p))
+        if e.name == "nonzero"
+        or any(v.dtype == bool and v not in fixed for p in e.parameters.values() for v in variables_in(p))
     ]
-    places += [e.place for e in graph.equations if e.name == "nonzero"]
     return tuple(
         f"How many elements are selected depends on values, and is fixed here, in {described_place(place)}."
         for place in dict.fromkeys(places)

@@ -182,11 +182,11 @@ class Trace:
         if frame is not None and array.ndim:
             known_as = value if original is None else original
             name = _name_of(known_as, frame)
-            made = self._made_of_another(array, frame, name)
-        number = not name and array.size and array.dtype.kind in "biuf" and (array == array.flat[0]).all()
-        if made is None and number:
+        if not name and array.size and array.dtype.kind in "biuf" and (array == array.flat[0]).all():
             made = Literal(array.flat[0].item(), array.shape, array.dtype)
-        elif made is None:
+        elif frame is not None and array.ndim:
+            made = self._made_of_another(array, frame, name)
+        if made is None:
             made = Variable(array, name)
             self.constants.append(made)
         self._known[id(value)] = (value, made)
@@ -293,7 +293,7 @@ def _relations(
                 (),
                 {"key": tuple(slice(int(i), int(i) + n) for i, n in zip(starts, array.shape, strict=True))},
             )
-    elif other.dtype.kind == "f" and other.shape == array.shape:
+    elif other.dtype.kind == "f" and (other.shape, other.dtype) == (array.shape, array.dtype):
         if np.array_equal(1 - other, array):
             yield subtract, (Literal(1),), {}
         if np.array_equal(-other, array):

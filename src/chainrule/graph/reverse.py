@@ -6,6 +6,7 @@ equations of the forward pass. It is the sweep of `chainrule.backward`, along eq
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -50,7 +51,7 @@ def swept(
     token = current.set(trace)
     try:
         started = [(out, _seed(trace, g)) for out, g in seeds if isinstance(out, Variable)]
-        totals = _Sweep(trace, by, order).run(started)
+        totals = Sweep(trace, by, order).run(started)
     finally:
         current.reset(token)
     whole = graph.with_(equations=trace.equations, constants=[*graph.constants, *trace.constants])
@@ -69,7 +70,7 @@ def inner_sweep(trace: Trace, out: Symbol, seed: Any, by: Collection[Variable]) 
     ends = {v: trace.atom_of(v) for v in by}
     found: dict[Variable, Any] = {}
     if isinstance(start, Variable):
-        found = _Sweep(trace, [v for v in ends.values() if isinstance(v, Variable)], 1).run([(start, seed)])
+        found = Sweep(trace, [v for v in ends.values() if isinstance(v, Variable)], 1).run([(start, seed)])
     trace.swept = len(trace.equations)
     return {v: found[end] for v, end in ends.items() if isinstance(end, Variable) and end in found}
 
@@ -102,7 +103,7 @@ class _Namespace:
 NAMESPACE = _Namespace()
 
 
-class _Sweep:
+class Sweep:
     """One reverse sweep over the equations of a trace."""
 
     def __init__(self, trace: Trace, by: Collection[Variable], order: int) -> None:
@@ -119,9 +120,9 @@ class _Sweep:
         try:
             with switched(on=RECORD), np.errstate(all="ignore"):
                 for out, seed in seeds:
-                    self._deposit(out, seed, None)
+                    self.deposit(out, seed, None)
                 for equation in reversed(self.equations):
-                    self._pull(equation)
+                    self.pull(equation)
                 for variable in self.totals:
                     if variable in self.by:
                         self._name(variable)
@@ -148,7 +149,8 @@ class _Sweep:
             self.symbols[variable] = self.trace.symbol(variable)
         return self.symbols[variable]
 
-    def _pull(self, equation: Equation) -> None:
+    def pull(self, equation: Equation) -> None:
+        """Send the cotangents of an equation's results back to its inputs."""
         arrived = [self.totals.get(v) for v in equation.outputs]
         if all(g is None for g in arrived):
             return
@@ -171,19 +173,20 @@ class _Sweep:
         found = plan.pull(g, NAMESPACE, kept)
         parents = [equation.inputs[i] for i in plan.needed]
         untaken = None if several else self.untaken.get(equation.output)
-        if untaken is not None and primitive.elementwise and primitive.name not in SAFE:
+        if untaken is not None and primitive.elementwise and not _keeps_zero(equation):
             found = tuple(c if c is None else where(untaken, np.zeros(()), c) for c in found)
         made_from = Node(plan, (), None, None if several else equation.output.shape, None, equation.place)
         for index, parent, cotangent in zip(plan.needed, parents, found, strict=True):
             if cotangent is not None and isinstance(parent, Variable):
                 passed = self._left_out(equation, index, untaken, parent.shape)
-                self._deposit(parent, fitted(cotangent, _node(parent), made_from, _first(arrived)), passed)
+                self.deposit(parent, fitted(cotangent, _node(parent), made_from, _first(arrived)), passed)
 
     def _array(self, variable: Variable) -> Any:
         """The array of an index, which the trace knows again by its identity; rules may look into it."""
         return self._symbol_of(variable)._data
 
-    def _deposit(self, variable: Variable, cotangent: Any, untaken: Any) -> None:
+    def deposit(self, variable: Variable, cotangent: Any, untaken: Any) -> None:
+        """Add a cotangent to those of a Variable; `untaken` says where a selection made it zero."""
         known = self.totals.get(variable)
         if known is None:
             self.totals[variable], self.untaken[variable] = cotangent, untaken
@@ -202,6 +205,19 @@ class _Sweep:
             left_out = ops.broadcast_to(left_out, shape=equation.output.shape)
             passed = left_out if passed is None else left_out | passed
         return None if passed is None else _as_far_as(passed, shape)
+
+
+def _keeps_zero(equation: Equation) -> bool:
+    """Whether a cotangent of 0 stays 0, whatever the inputs are."""
+    if equation.name in SAFE:
+        return True
+    number = (
+        equation.inputs[-1]
+        if equation.name == "divide"
+        else next((a for a in equation.inputs if isinstance(a, Literal)), None)
+    )
+    scales = equation.name in ("multiply", "divide") and isinstance(number, Literal)
+    return scales and math.isfinite(number.number) and (equation.name == "multiply" or number.number != 0)
 
 
 def _as_far_as(mask: Any, shape: Shape) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from chainrule.graph.factors import split
 from chainrule.graph.ir import Atom, Equation, Literal, Variable
 from chainrule.graph.rewriting import Builder, New, Rule, is_zero
 from chainrule.rules import elementwise as e
-from chainrule.rules.shape import reshape, stacked
+from chainrule.rules.shape import concatenate, reshape, stacked
 from chainrule.typing import Shape
 
 
@@ -78,10 +79,11 @@ def _shared_tie(b: Builder, equation: Equation) -> New | None:
     if above.inputs[0] is not z or not (is_zero(zero) and is_zero(above.inputs[1])):
         return None
     (half, part), (whole, same) = split(b, equation.inputs[1]), split(b, g)
-    if part is None or part is not same or 2 * half != whole or not _stays_finite(b, g):
+    if part is not same or 2 * half != whole or not _stays_finite(b, g):
         return None
     step = b.make(e.heaviside, z, Literal(0.5), like=equation.output)
-    return New(e.multiply, (g, step), {}) if g.value.dtype == equation.output.dtype else None
+    same = {step.value.dtype, g.dtype or step.value.dtype} == {equation.output.dtype}
+    return New(e.multiply, (g, step), {}) if same else None
 
 
 _FINITE = frozenset((
@@ -133,17 +135,10 @@ def _scattered_everywhere(b: Builder, equation: Equation) -> New | None:
 def _assembled(b: Builder, equation: Equation) -> New | None:
     """Elements, or rows, each written to a place of its own, that fill an array, are stacked."""
     parts: dict[tuple[int, ...], Atom] = {}
-    waiting: list[Atom] = [*equation.inputs]
     shape = equation.output.shape
-    while waiting:
-        made = b.rewritable(waiting.pop(), "add", "scatter_add")
-        if made is None or made.output.shape != shape:
-            return None
-        if made.name == "add":
-            waiting += made.inputs
-            continue
-        place = _place(made.parameters["key"], shape)
-        if place is None or place in parts or made.inputs[0].shape != shape[len(place) :]:
+    for made in _summands(b, equation, "scatter_add"):
+        place = None if made is None else _place(made.parameters["key"], shape)
+        if made is None or place is None or place in parts or made.inputs[0].shape != shape[len(place) :]:
             return None
         parts[place] = made.inputs[0]
     depth = len(next(iter(parts)))
@@ -151,6 +146,52 @@ def _assembled(b: Builder, equation: Equation) -> New | None:
         return None
     rows = [_stack(b, (i,), parts, shape, equation.output) for i in range(shape[0])]
     return New(stacked, tuple(rows), {"axis": 0})
+
+
+def _side_by_side(b: Builder, equation: Equation) -> New | None:
+    """Blocks that are placed next to each other along one axis, and fill an array, are concatenated."""
+    blocks: dict[int, tuple[int, Atom]] = {}
+    shape, along = equation.output.shape, None
+    for placed in _summands(b, equation, "scatter_add"):
+        found = None if placed is None else _block(placed.parameters["key"], shape)
+        if placed is None or found is None or placed.inputs[0].value.dtype != equation.output.dtype:
+            return None
+        axis, start, stop = found
+        width = (*shape[:axis], stop - start, *shape[axis + 1 :])
+        if along not in (None, axis) or start in blocks or placed.inputs[0].shape != width:
+            return None
+        along, blocks[start] = axis, (stop, placed.inputs[0])
+    ordered = [(start, *blocks[start]) for start in sorted(blocks)]
+    starts, stops = [start for start, _, _ in ordered], [stop for _, stop, _ in ordered]
+    if along is None or [*starts, shape[along]] != [0, *stops]:
+        return None
+    return New(concatenate, tuple(block for _, _, block in ordered), {"axis": along})
+
+
+def _block(key: Any, shape: Shape) -> tuple[int, int, int] | None:
+    """The axis, the start and the stop of an index that takes whole rows, columns and so on, in their order."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if ... in parts:
+        at = parts.index(...)
+        parts[at : at + 1] = [slice(None)] * (len(shape) + 1 - len(parts))
+    if not all(isinstance(p, slice) for p in parts):
+        return None
+    spans = [range(*p.indices(n)) for p, n in zip(parts, shape, strict=False)]
+    cut = [i for i, span in enumerate(spans) if span != range(shape[i])]
+    if len(cut) != 1 or spans[cut[0]].step != 1 or not len(spans[cut[0]]):
+        return None
+    return cut[0], spans[cut[0]].start, spans[cut[0]].stop
+
+
+def _summands(b: Builder, equation: Equation, name: str) -> Iterator[Equation | None]:
+    """The equations of one primitive that a sum is made of; None where a summand is something else."""
+    waiting: list[Atom] = [*equation.inputs]
+    while waiting:
+        made = b.rewritable(waiting.pop(), "add", name)
+        if made is None or made.output.shape != equation.output.shape or made.name != "add":
+            yield made if made is not None and made.output.shape == equation.output.shape else None
+        else:
+            waiting += made.inputs
 
 
 def _stack(
@@ -185,6 +226,6 @@ def _part_of_sigmoid(b: Builder, equation: Equation) -> New | None:
 
 
 SELECTIONS: dict[str, tuple[Rule, ...]] = {
-    "where": (_chosen_twice, _shared_tie), "add": (_assembled, _sum_of_branches), "sigmoid": (_part_of_sigmoid,),
-    "scatter_add": (_scattered_everywhere,),
+    "where": (_chosen_twice, _shared_tie), "add": (_assembled, _side_by_side, _sum_of_branches),
+    "sigmoid": (_part_of_sigmoid,), "scatter_add": (_scattered_everywhere,),
 }  # fmt: skip

@@ -159,9 +159,15 @@ def _adds_leading_axes(made: Equation) -> bool:
     return tuple(lengths) == made.inputs[0].shape
 
 
-def _negated_twice(b: Builder, equation: Equation) -> Atom | None:
-    inner = b.definition(equation.inputs[0], "negative")
-    return None if inner is None else inner.inputs[0]
+def _negated_twice(b: Builder, equation: Equation) -> Atom | New | None:
+    """-(-x) is x; -(-2 * x) is 2 * x."""
+    inner = b.definition(equation.inputs[0], "negative", "multiply")
+    if inner is None or inner.name == "negative":
+        return None if inner is None else inner.inputs[0]
+    c, x = inner.inputs
+    if inner.output.named or not isinstance(c, Literal) or isinstance(c.number, bool) or not c.number < 0:
+        return None
+    return New(e.multiply, (Literal(-c.number, c.shape, c.dtype), x), {})
 
 
 # the backward pass only ------------------------------------------------------------------------------------
@@ -225,6 +231,18 @@ def _filled(_: Builder, equation: Equation) -> New | None:
     return None
 
 
+def _times_reciprocal(b: Builder, equation: Equation) -> New | None:
+    """(1 / a) * x is x / a."""
+    for atom, x in (equation.inputs, equation.inputs[::-1]):
+        made = b.rewritable(atom, "divide")
+        if made is None or b.uses[atom] > 1 or not isinstance(x, Variable):
+            continue
+        one, a = made.inputs
+        if isinstance(one, Literal) and not one.shape and one.number == 1 and a.shape == atom.shape:
+            return New(e.divide, (x, a), {})
+    return None
+
+
 def _number_last(_: Builder, equation: Equation) -> New | None:
     """4 + 2 * x is 2 * x + 4."""
     x, y = equation.inputs
@@ -237,14 +255,39 @@ def _product_with_vector(b: Builder, equation: Equation) -> New | None:
     product = b.rewritable(equation.inputs[0], "matmul")
     if product is None or not (isinstance(key, tuple) and key[0] is ... and key[1:] == (0,)):
         return None
-    column = b.rewritable(product.inputs[1], "reshape")
+    matrix, right = product.inputs
+    if isinstance(right, Literal):
+        return (
+            New(product.primitive, (matrix, Literal(right.number, right.shape[:1], right.dtype)), {})
+            if (len(right.shape) == 2 and right.shape[1] == 1)
+            else None
+        )
+    column = b.rewritable(right, "reshape")
     if (
         column is None
         or len(column.inputs[0].shape) != 1
         or column.output.shape != (*column.inputs[0].shape, 1)
     ):
         return None
-    return New(product.primitive, (product.inputs[0], column.inputs[0]), {})
+    return New(product.primitive, (matrix, column.inputs[0]), {})
+
+
+def _contracted_with_number(b: Builder, equation: Equation) -> Atom | New | None:
+    """A number in a contraction is a factor of it."""
+    names, _, target = equation.parameters["subscripts"].partition("->")
+    parts = [(n, a) for n, a in zip(names.split(","), equation.inputs, strict=True) if n or a.shape]
+    factors = [a for a in equation.inputs if not a.shape]
+    if not parts or not factors or not all(isinstance(a, Literal) for a in factors):
+        return None
+    out = equation.output
+    subscripts = f"{','.join(n for n, _ in parts)}->{target}"
+    whole = parts[0][1]
+    if len(parts) > 1 or parts[0][0] != target:
+        whole = b.make(equation.primitive, *(a for _, a in parts), like=out, subscripts=subscripts)
+    for factor in factors:
+        whole = b.make(e.multiply, factor, whole, like=out)
+    same = whole.shape == out.shape and whole.value.dtype == out.dtype
+    return whole if same and isinstance(whole, Variable) else None
 
 
 def _without_broadcast(b: Builder, equation: Equation) -> New | None:
@@ -320,7 +363,8 @@ TIDY: dict[str, tuple[Rule, ...]] = {
 _READABLE: dict[str, tuple[Rule, ...]] = {
     "negative": (_negative_of,), "getitem": (_product_with_vector,), "permute_dims": (_transposed_product,),
     "add": (_sum_with_negative, _number_last), "subtract": (_sum_with_negative, _less_nothing),
-    "multiply": (_filled,), "sum": (_sum_of_broadcast,), "": (_without_broadcast,),
+    "multiply": (_filled, _times_reciprocal), "contraction": (_contracted_with_number,),
+    "sum": (_sum_of_broadcast,), "": (_without_broadcast,),
 }  # fmt: skip
 ALGEBRA: dict[str, tuple[Rule, ...]] = {
     name: (*SELECTIONS.get(name, ()), *FACTORS.get(name, ()), *_READABLE.get(name, ()))

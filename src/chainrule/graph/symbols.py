@@ -39,10 +39,21 @@ detached = primitive("detached(x)", forward=lambda x: x)
 alias = elementwise("alias(x, *, number)", forward=lambda x, number: x, x=lambda g: g)
 """The value that a derivative is taken by, inside of a traced function: not the same as what else has the value."""
 
+_ONE_PATH = (
+    "A graph has one path only. Use np.where for a choice per element; or, if the branch is to be fixed, pass a plain "
+    "number of Python that is not differentiated."
+)
+_TRUTHS = frozenset((np.allclose, np.array_equal, np.array_equiv))
+"""Functions whose result is a truth of Python, on which a branch would depend."""
+
 _FROZEN = "Its result would be frozen to the values of this run."
+_INDICES = frozenset(("key", "indices", "labels"))
+"""Parameters of primitives that may be traced: their rules hand them on as they are."""
+
 _PRIMITIVES: dict[Any, Any] = {
     np.argmax: ops.argmax, np.argmin: ops.argmin, np.argsort: ops.argsort, np.all: ops.all, np.any: ops.any,
     np.count_nonzero: ops.count_nonzero, np.nonzero: ops.nonzero, np.searchsorted: ops.searchsorted,
+    np.partition: lambda a, kth, axis=-1: _sorted(a, axis),  # its order beside the element kth is open
     np.zeros_like: ops.zeros_like, np.ones_like: ops.ones_like, np.empty_like: ops.zeros_like,
 }  # fmt: skip
 """Functions without a derivative, which run on the arrays of other Tensors, and are traced here."""
@@ -106,6 +117,9 @@ class Symbol(Tensor):
             frame = None  # not the user's operation, and its result is not what the user's line names
             primitive, parameters = alias, {"number": len(trace.equations)}
         atoms = tuple(trace.atom(x, frame) for x in inputs)
+        for name, parameter in parameters.items():
+            if isinstance(parameter, Symbol) and name not in _INDICES:
+                raise _refusal(f"it was to be the {name} of {primitive.name}", _FROZEN)
         kept = {n: trace.parameter(p, frame) for n, p in parameters.items()}
         parameters = {n: p._data if isinstance(p, Symbol) else p for n, p in parameters.items()}
         out = primitive.evaluate([x._data if isinstance(x, Tensor) else x for x in inputs], parameters)
@@ -138,6 +152,8 @@ class Symbol(Tensor):
             return finish(super().__array_ufunc__(ufunc, method, *inputs, **options))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in _TRUTHS:
+            raise _refusal(f"np.{function.__name__} decides by its values", _ONE_PATH)
         with _recorded() as finish:
             ours = _PRIMITIVES.get(function)
             return finish(
@@ -271,21 +287,24 @@ class Symbol(Tensor):
             )
         return self
 
+    def _values(self) -> Any:
+        if current.get() is None:
+            return super()._values()
+        raise _refusal("a function that has no primitive here was about to read its values", _FROZEN)
+
     def tolist(self) -> Any:
         """Refused: what is computed from it would not be recorded."""
         raise _refusal("it was to become a list", "Leave it an array.")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise _refusal(
-            "it was about to be written into a plain array", "Write a @ x or np.dot(a, x) for a.dot(x), build arrays "
-            "with np.stack, or start from np.zeros_like(x) of a traced x to assign into."
+            "it was about to be written into a plain array", "Write a @ x or np.dot(a, x) for a.dot(x), "
+            "cr.ops.take(a, i, axis=0) for a[i], build arrays with np.stack, or start from np.zeros_like(x) of a traced x "
+            "to assign into."
         )  # fmt: skip
 
     def __bool__(self) -> bool:
-        raise _refusal(
-            "a branch depends on its value", "A graph has one path only. Use np.where for a choice per element; or, "
-            "if the branch is to be fixed, pass a plain number of Python that is not differentiated."
-        )  # fmt: skip
+        raise _refusal("a branch depends on its value", _ONE_PATH)
 
     def _number(self, frame: FrameType) -> Any:
         raise _refusal(

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import ShapeError
-from chainrule.functions.arrays import as_array, data_of, shape_of
+from chainrule.functions.arrays import as_array, shape_of
 from chainrule.numpy_functions.elementwise import of_type
 from chainrule.numpy_functions.shapes import flat
 from chainrule.numpy_functions.ufuncs import as_floating
@@ -107,11 +107,11 @@ def _edge(f: Any, d: Any, order: int) -> Any:
 
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     x, xp, fp = (of_type(v, np.float64) for v in (x, xp, fp))
-    below = np.searchsorted(data_of(xp), data_of(x), side="right") - 1
+    below = ops.searchsorted(xp, x, side="right") - 1
     if xp.shape[0] == 1:
         inside = fp[np.zeros(shape_of(x), int)]
     else:
-        below = np.clip(below, 0, xp.shape[0] - 2)
+        below = ops.clip(below, 0, xp.shape[0] - 2)
         slopes = _diff(fp) / _diff(xp)
         inside = fp[below] + slopes[below] * (x - xp[below])
     inside = ops.where(x > xp[-1], fp[-1] if right is None else right, inside)

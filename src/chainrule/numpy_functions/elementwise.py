@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import ShapeError
-from chainrule.functions.arrays import as_array, data_of, shape_of
-from chainrule.numpy_functions.arguments import plain
+from chainrule.functions.arrays import as_array, data_of, example_of, shape_of
+from chainrule.numpy_functions.arguments import replaced
 from chainrule.numpy_functions.ufuncs import UFUNCS
 
 
@@ -30,7 +30,7 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     if len(condlist) != len(choicelist):
         raise ShapeError(f"np.select has {len(condlist)} conditions, but {len(choicelist)} choices")
-    dtype = np.result_type(*(data_of(c) for c in choicelist), data_of(default))
+    dtype = np.result_type(*(example_of(c) for c in choicelist), example_of(default))
     out = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         out = ops.where(condition, choice, out)
@@ -49,7 +49,7 @@ def _choose(a: Any, choices: Any, *, mode: str = "raise") -> Any:
 
 def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     x = as_array(x)
-    conditions = _conditions(plain(condlist), shape_of(x))
+    conditions = _conditions(replaced(condlist, data_of), shape_of(x))
     if len(funclist) == len(conditions) + 1:
         conditions.append(~np.any(conditions, axis=0))
     if len(funclist) != len(conditions):

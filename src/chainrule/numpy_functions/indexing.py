@@ -30,13 +30,13 @@ def _extract(condition: Any, arr: Any) -> Any:
 
 
 def _delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
-    return flat(arr)[np.delete(numbered(arr), plain(obj), axis)]
+    return flat(arr)[np.delete(numbered(arr), data_of(obj), axis)]
 
 
 def _insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     arr = as_array(arr)
     values = ops.astype(as_array(values), arr.dtype)
-    numbers = np.insert(numbered(arr), plain(obj), numbered(values, start=numbered(arr).size), axis)
+    numbers = np.insert(numbered(arr), data_of(obj), numbered(values, start=numbered(arr).size), axis)
     return ops.concat([arr, values], axis=None)[numbers]
 
 

@@ -112,7 +112,7 @@ def without_nan(a: Any, value: float) -> Any:
 
 def _count(a: Any, axis: Axis, keepdims: bool) -> Any:
     """How many elements are not NaN, in the type of `a`."""
-    return np.sum(~np.isnan(data_of(a)), axis=axis, keepdims=keepdims, dtype=a.dtype)
+    return ops.sum(ops.astype(ops.logical_not(ops.isnan(a)), a.dtype), axis=axis, keepdims=keepdims)
 
 
 def _nan_extreme(reduce: Function, neutral: float) -> Function:

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import UnsupportedError
-from chainrule.functions.arrays import as_array, data_of, shape_of
+from chainrule.functions.arrays import as_array, example_of, shape_of
 from chainrule.numpy_functions.elementwise import of_type
 from chainrule.rules.reduce import axes_of
 
@@ -219,7 +219,7 @@ def _linspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
     axis: int = 0,
 ) -> Any:  # fmt: skip
-    precision = np.result_type(data_of(start), data_of(stop), 1.0)
+    precision = np.result_type(example_of(start), example_of(stop), 1.0)
     start, stop = ops.broadcast_arrays(of_type(start, precision), of_type(stop, precision))
     share = np.linspace(0.0, 1.0, num, endpoint=endpoint, dtype=precision).reshape(
         -1, *(1,) * len(start.shape)

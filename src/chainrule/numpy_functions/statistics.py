@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
-from chainrule.functions.arrays import as_array, data_of, shape_of
+from chainrule.functions.arrays import as_array, data_of, example_of, shape_of
 from chainrule.functions.reduce import neighbours, reduced_last, share_type
 from chainrule.numpy_functions.elementwise import of_type
 from chainrule.numpy_functions.ufuncs import as_floating
@@ -30,7 +30,7 @@ def _average(
     if tuple(weights.shape) != tuple(a.shape):
         weights = _along(weights, axis, a.shape)
     total = ops.sum(weights, axis=axis, keepdims=keepdims)
-    if np.any(data_of(total) == 0):
+    if np.any(example_of(total) == 0):
         raise ZeroDivisionError("the weights of np.average sum to zero, so they can't be normalized")
     out = ops.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (out, ops.broadcast_to(total, shape=shape_of(out))) if returned else out
@@ -53,7 +53,7 @@ def _quantile(a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keep
 
 def _nanquantile(a: Any, q: Any, axis: Axis = None, *, method: str = "linear", keepdims: bool = False) -> Any:
     """Each line has its own number of elements; sorted, its NaN are at the end."""
-    precision = share_type(a, data_of(q))
+    precision = share_type(a, example_of(q))
     q = np.asarray(data_of(q), dtype=np.float64)
     ordered = ops.sort(reduced_last(a, axes_of(axis, len(a.shape))), axis=-1)
     count = np.sum(~np.isnan(data_of(ordered)), axis=-1)

@@ -23,6 +23,13 @@ State = dict[str, Any]
 Update = Callable[..., tuple[Any, State]]
 
 
+def _like(parameter: Any, number: Any) -> Any:
+    """A number in the type of the parameter, where it is an array: compiled steps have rates and counts as arrays."""
+    return (
+        number if isinstance(number, int | float) else namespace_of(parameter).astype(number, parameter.dtype)
+    )
+
+
 def sgd(
     parameter: Any,
     gradient: Any,
@@ -45,10 +52,10 @@ def sgd(
     if weight_decay:
         gradient = gradient + weight_decay * parameter
     if not momentum:
-        return parameter - rate * gradient, state
+        return parameter - _like(parameter, rate) * gradient, state
     velocity = momentum * state["velocity"] + (gradient * (1 - dampening) if dampening else gradient)
     direction = gradient + momentum * velocity if nesterov else velocity
-    return parameter - rate * direction, {"velocity": velocity}
+    return parameter - _like(parameter, rate) * direction, {"velocity": velocity}
 
 
 def adam(
@@ -81,8 +88,8 @@ def adam(
     xp, new = namespace_of(parameter), {"step": step, "mean": mean, "square": square}
     if amsgrad:
         square = new["peak"] = xp.maximum(state["peak"], square)
-    scale = xp.sqrt(square) / (1 - beta2**step) ** 0.5 + epsilon
-    return parameter - (rate / (1 - beta1**step)) * (mean / scale), new
+    scale = xp.sqrt(square) / _like(parameter, (1 - beta2**step) ** 0.5) + epsilon
+    return parameter - _like(parameter, rate / (1 - beta1**step)) * (mean / scale), new
 
 
 def adamw(
@@ -104,7 +111,7 @@ def adamw(
     >>> adamw(np.array([1.0]), np.array([0.0]), state, 0.1)[0]  # no gradient, decay alone
     array([0.999])
     """
-    decayed = parameter * (1 - rate * weight_decay)
+    decayed = parameter * _like(parameter, 1 - rate * weight_decay)
     return adam(decayed, gradient, state, rate, beta1=beta1, beta2=beta2, epsilon=epsilon, amsgrad=amsgrad)
 
 
@@ -138,7 +145,7 @@ def rmsprop(
     direction = gradient / (namespace_of(parameter).sqrt(variance) + epsilon)
     if momentum:
         direction = new["velocity"] = momentum * state["velocity"] + direction
-    return parameter - rate * direction, new
+    return parameter - _like(parameter, rate) * direction, new
 
 
 def adagrad(
@@ -160,7 +167,7 @@ def adagrad(
         gradient = gradient + weight_decay * parameter
     square = state["square"] + gradient * gradient
     scale = namespace_of(parameter).sqrt(square) + epsilon
-    return parameter - rate * (gradient / scale), {"square": square}
+    return parameter - _like(parameter, rate) * (gradient / scale), {"square": square}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.namespace import NUMPY
-from chainrule.operators import data_of
+from chainrule.operators import data_of, example_of
 from chainrule.primitives import primitive, several
 from chainrule.typing import Shape
 
@@ -155,4 +155,4 @@ def indices_of(key: Any) -> Any:
         return tuple(indices_of(part) for part in key)
     if isinstance(key, list):
         return np.asarray(key, dtype=None if key else np.intp)
-    return data_of(key)
+    return example_of(key)

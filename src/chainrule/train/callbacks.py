@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from chainrule.nn import Module
-from chainrule.train.loop import Epoch
+from chainrule.train.training import Epoch
 
 
 class Best:

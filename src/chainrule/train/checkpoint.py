@@ -20,8 +20,8 @@ from safetensors.numpy import save
 from chainrule.errors import ModelFileError, OptimizerStateError, StateError
 from chainrule.files import write_atomically
 from chainrule.nn import Module
-from chainrule.train.loop import Epoch, Training
 from chainrule.train.record import Record
+from chainrule.train.training import Epoch, Training
 
 KEY, VERSION = "chainrule checkpoint", 1
 MODEL, OPTIMIZER, EXTRA = "model.", "optimizer.", "extra."
@@ -84,17 +84,7 @@ def load_checkpoint(run: Training, path: str | Path) -> tuple[dict[str, NDArray[
     >>> bool(second.model.weight.data == whole.model.weight.data)
     True
     """
-    path = Path(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(KEY)
-            if text is None:
-                raise ModelFileError(f"{path} is a safetensors file, but no checkpoint of a training")
-            record = Record.parse(text, str(path))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path} is damaged, missing or no checkpoint ({error})") from error
-    _check_version(record)
+    record, arrays = _opened(Path(path))
     history, rate = [_epoch(values, record) for values in record.list("history")], record.number("rate")
     settings = record.record("settings").fields
     states = _generator_states(run, record)
@@ -103,6 +93,59 @@ def load_checkpoint(run: Training, path: str | Path) -> tuple[dict[str, NDArray[
         generator.bit_generator.state = state
     run.history, run.rate = history, rate
     return _under(EXTRA, arrays), settings
+
+
+def checkpoint_settings(path: str | Path) -> dict[str, Any]:
+    """The `settings` of a checkpoint: what is needed to make the run that it can be loaded into.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or no checkpoint.
+    """
+    return _opened(Path(path))[0].record("settings").fields
+
+
+def _opened(path: Path) -> tuple[Record, dict[str, NDArray[Any]]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(KEY)
+            if text is None:
+                raise ModelFileError(f"{path} is a safetensors file, but no checkpoint of a training")
+            record = Record.parse(text, str(path))
+            _check_version(record)
+            return record, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path} is damaged, missing or no checkpoint ({error})") from error
+
+
+class Snapshot:
+    """The state of a run after its last whole epoch, in memory; a callback, for what ends in the middle of one.
+
+    What has happened since, an interrupt leaves half done: `restore` undoes it.
+    """
+
+    def __init__(self, run: Training) -> None:
+        self.run = run
+        self._take()
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Remember the state after an epoch."""
+        self._take()
+
+    def _take(self) -> None:
+        run = self.run
+        self._model, self._optimizer = _model_state(run), run.optimizer.state_dict()
+        self._generators = [(g, g.bit_generator.state) for _, g in _generators(run)]
+        self._epochs, self._rate = len(run.history), run.rate
+
+    def restore(self) -> None:
+        """Put that state back."""
+        run = self.run
+        _load_model_state(run, self._model)
+        run.optimizer.load_state_dict(self._optimizer)
+        for generator, state in self._generators:
+            generator.bit_generator.state = state
+        del run.history[self._epochs :]
+        run.rate = self._rate
 
 
 def _restore(run: Training, record: Record, arrays: dict[str, NDArray[Any]]) -> None:

@@ -14,6 +14,7 @@ class OutputFiles(NamedTuple):
 
     model: Path
     curve: Path
+    checkpoint: Path
 
 
 def output_files(name: str, folder: str | Path | None = None, save: str | Path | None = None) -> OutputFiles:
@@ -33,7 +34,7 @@ def output_files(name: str, folder: str | Path | None = None, save: str | Path |
     model = Path(folder or ".") / f"{name}.safetensors" if save is None else Path(save)
     if model.suffix != ".safetensors":
         raise OptionError(f"the model's file must end in .safetensors, but {str(model)!r} does not")
-    files = OutputFiles(model, model.with_suffix(".svg"))
+    files = OutputFiles(model, model.with_suffix(".svg"), model.with_suffix(".checkpoint.safetensors"))
     _require_writable(model.parent)
     for path in files:
         if path.is_dir():

@@ -34,6 +34,53 @@ def confusion_table(actual: ArrayLike, predicted: ArrayLike, classes: int) -> ND
     return table
 
 
+def balanced_accuracy(actual: ArrayLike, predicted: ArrayLike) -> float:
+    """The mean over the classes of the fraction of their rows that is found; both of shape (rows,).
+
+    >>> balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
+    0.5
+    """
+    actual, predicted = _pair("balanced_accuracy", actual, predicted)
+    return float(np.mean([np.mean(predicted[actual == label] == label) for label in np.unique(actual)]))
+
+
+def log_loss(actual: ArrayLike, probabilities: ArrayLike) -> float:
+    """The mean of -log of the actual class's probability, in nats; shapes (rows,) and (rows, classes).
+
+    A probability of 0 counts as 1e-15, so that the loss stays finite.
+
+    >>> round(log_loss([0, 1], [[0.5, 0.5], [0.0, 1.0]]), 4)
+    0.3466
+    """
+    labels, shares = np.asarray(actual), np.asarray(probabilities, np.float64)
+    if labels.ndim != 1 or shares.ndim != 2 or len(labels) != len(shares) or not labels.size:
+        raise ShapeError(
+            f"log_loss: labels of shape (rows,) and probabilities of shape (rows, classes) are needed, not "
+            f"{labels.shape} and {shares.shape}"
+        )
+    chosen = shares[np.arange(len(labels)), labels]
+    return float(np.mean(-np.log(np.maximum(chosen, 1e-15))))
+
+
+def area_under_roc(positive: ArrayLike, scores: ArrayLike) -> float:
+    """The probability that a positive row has a higher score than another one, ties counting half.
+
+    NaN where all rows are positive, or none.
+
+    >>> area_under_roc([False, False, True, True], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    labels, values = _pair("area_under_roc", positive, scores)
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks = (last - (counts - 1) / 2)[places]  # equal scores share the mean of their ranks
+    labels = labels.astype(bool)
+    yes, no = int(labels.sum()), int((~labels).sum())
+    if not yes or not no:
+        return math.nan
+    return float((ranks[labels].sum() - yes * (yes + 1) / 2) / (yes * no))
+
+
 def mean_absolute_error(actual: ArrayLike, predicted: ArrayLike) -> float:
     """The mean of |actual - predicted|, in the unit of the values.
 

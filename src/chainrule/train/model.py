@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import nn
-from chainrule.data import ClassTarget, Preparation
+from chainrule.data import ClassTarget, Form, Preparation, Table
 from chainrule.modes import no_grad
+from chainrule.train.tasks import Classification, Regression, softmax, task_of
+
+CHUNK = 8192
+"""Rows that go through a network at once: their hidden values stay in the cache, and in bounds."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class TableModel:
     Attributes:
         name: of the table.
         sizes, activation: the network's architecture.
-        metrics: on the held-out rows, when it was trained.
+        metrics: on rows that were held out, when it was trained.
         training: the settings of the run, and the epoch that was kept.
     """
 
@@ -41,18 +45,45 @@ class TableModel:
     metrics: dict[str, float]
     training: dict[str, Any]
 
+    @property
+    def task(self) -> Classification | Regression:
+        """What the network was trained for."""
+        return task_of(self.preparation.target)
+
+    @property
+    def forms(self) -> dict[str, Form]:
+        """How the cells of each column are read."""
+        return {feature.name: feature.form for feature in self.preparation.features}
+
+    def outputs(self, table: Table) -> NDArray[Any]:
+        """The network's outputs for a table's rows, shape (rows, outputs).
+
+        Raises:
+            DataError: a column is missing.
+        """
+        starts = range(0, table.rows, CHUNK)
+        parts = [table.take(np.arange(i, min(i + CHUNK, table.rows))) for i in starts]
+        return np.concatenate(
+            [outputs_of(self.network, self.preparation.features_of(part)) for part in parts]
+        )
+
     def predict(self, rows: Sequence[Sequence[str]]) -> list[Prediction]:
         """Predictions for rows of text cells, in the order of `preparation.names`.
 
         Raises:
             DataError: a row that does not fit the columns.
         """
-        if not rows:
-            return []
-        output = outputs_of(self.network, self.preparation.features_of(self.preparation.table_of(rows)))
-        target = self.preparation.target
+        return self.predictions(self.preparation.table_of(rows)) if rows else []
+
+    def predictions(self, table: Table) -> list[Prediction]:
+        """Predictions for a table's rows.
+
+        Raises:
+            DataError: a column is missing.
+        """
+        output, target = self.outputs(table), self.preparation.target
         if isinstance(target, ClassTarget):
-            return [_class_prediction(target.classes, row) for row in _softmax(output)]
+            return [_class_prediction(target.classes, row) for row in softmax(output)]
         return [Prediction(float(value)) for value in target.decode(output)]
 
 
@@ -62,13 +93,6 @@ def outputs_of(network: nn.Module, features: NDArray[Any]) -> NDArray[Any]:
     with no_grad():
         output: NDArray[Any] = network(features).data
     return output
-
-
-def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    # The largest logit becomes 0, so that no exponential overflows.
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[Any] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def _class_prediction(classes: Sequence[str], probabilities: NDArray[Any]) -> Prediction:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from chainrule import nn
-from chainrule.data import CategoryFeature, ClassTarget, NumericFeature, NumericTarget, Preparation
+from chainrule.data import (
+    BooleanFeature,
+    CategoryFeature,
+    ClassTarget,
+    DateFeature,
+    Feature,
+    Form,
+    NumericFeature,
+    NumericTarget,
+    Preparation,
+)
+from chainrule.data.cells import ORDERS
 from chainrule.errors import ModelFileError, OptionError
 from chainrule.files import write_atomically
 from chainrule.train.model import TableModel
+from chainrule.train.network import table_network
 from chainrule.train.record import Record
 
-VERSION = 1
+VERSION = 2
 KEY = "chainrule"
 """The one key of the metadata: several would be written in an order that changes from run to run."""
 
@@ -38,9 +52,15 @@ def save_model(model: TableModel, path: str | Path) -> None:
     """
     description = {
         "version": VERSION,
+        "made by": f"chainrule {version('chainrule')}",
         "data": model.name,
-        "network": {"sizes": model.sizes, "activation": model.activation},
+        "network": {
+            "sizes": model.sizes,
+            "activation": model.activation,
+            "dropout": any(isinstance(layer, nn.Dropout) for layer in model.network),
+        },
         "features": [_described(feature) for feature in model.preparation.features],
+        "left out": dict(model.preparation.left_out),
         "target": _described(model.preparation.target),
         # R² of a single row is undefined, and JSON has no NaN.
         "metrics": {name: value for name, value in model.metrics.items() if math.isfinite(value)},
@@ -87,21 +107,38 @@ def _described(part: Any) -> dict[str, Any]:
 def _read(file: Any, name: str) -> TableModel:
     record = Record.parse(_description(file, name), name)
     _check_version(record)
-    features = tuple(_feature(part) for part in record.records("features"))
-    preparation = Preparation(features, _target(record.record("target")))
-    sizes, activation = _architecture(record.record("network"), preparation)
-    _require_fitting_arrays(file, name, sizes)
-    network = nn.multilayer(sizes, activation, generator=0)
-    network.load_state_dict(_arrays(file, name))
+    preparation = _preparation(record)
+    network = record.record("network")
+    sizes, activation = _architecture(network, preparation)
+    dropout = network.truth("dropout")
+    _require_fitting_arrays(file, name, sizes, preparation, dropout)
+    layers = table_network(
+        sizes,
+        activation,
+        dense=preparation.dense,
+        vectors=preparation.vectors,
+        dropout=0.5 * dropout,  # its share has no effect in prediction
+        generator=0,
+    )
+    layers.load_state_dict(_arrays(file, name))
     return TableModel(
         record.text("data"),
-        network,
+        layers,
         sizes,
         activation,
         preparation,
         record.numbers("metrics"),
         record.record("training").fields,
     )
+
+
+def _preparation(record: Record) -> Preparation:
+    features = tuple(_feature(part) for part in record.records("features"))
+    target, left_out = _target(record.record("target")), record.record("left out")
+    names = [target.name, *(feature.name for feature in features)]
+    if len(set(names)) != len(names):
+        raise ModelFileError(f"{record.file}: a column is there twice among {', '.join(names)[:200]}")
+    return Preparation(features, target, tuple((name, left_out.text(name)) for name in left_out.fields))
 
 
 def _description(file: Any, name: str) -> str:
@@ -115,33 +152,87 @@ def _description(file: Any, name: str) -> str:
 
 
 def _check_version(record: Record) -> None:
-    version = record.integer("version")
-    if version > VERSION:
+    found = record.integer("version")
+    if found > VERSION:
         raise ModelFileError(
-            f"{record.file} has format {version}, but this chainrule reads up to {VERSION}: "
-            "install a newer chainrule"
+            f"{record.file} has format {found}, but this chainrule reads {VERSION}: install a newer chainrule"
         )
-    if version < 1:
-        raise ModelFileError(f"{record.file} has format {version}, which never existed: the file is damaged")
+    if found < VERSION:
+        raise ModelFileError(
+            f"{record.file} has format {found}, but this chainrule reads {VERSION}: train it again"
+        )
 
 
-def _feature(record: Record) -> NumericFeature | CategoryFeature:
-    if _kind(record) == "numeric":
-        return NumericFeature(record.text("name"), record.number("mean"), _scale(record))
-    return CategoryFeature(record.text("name"), tuple(record.texts("categories")))
+def _numeric_feature(record: Record) -> Feature:
+    return NumericFeature(
+        record.text("name"), record.number("mean"), _scale(record), record.truth("indicator")
+    )
+
+
+def _boolean_feature(record: Record) -> Feature:
+    words = _different(record, "words", 2, 2)
+    return BooleanFeature(record.text("name"), words, record.truth("indicator"))
+
+
+def _date_feature(record: Record) -> Feature:
+    order = record.text("order")
+    if order not in ORDERS:
+        raise ModelFileError(f"{record.file}: {record.place}order is no order of dates: {order[:40]!r}")
+    span = record.number("mean"), _scale(record)
+    return DateFeature(record.text("name"), order, *span, record.truth("clock"), record.truth("indicator"))
+
+
+def _category_feature(record: Record) -> Feature:
+    categories, dimension = _different(record, "categories", 0), record.integer("dimension")
+    if not 0 <= dimension <= 1024:
+        raise ModelFileError(
+            f"{record.file}: {record.place}dimension should be from 0 to 1024, but is {dimension}"
+        )
+    return CategoryFeature(record.text("name"), categories, record.truth("other"), dimension)
+
+
+FEATURES = {
+    "numeric": _numeric_feature,
+    "boolean": _boolean_feature,
+    "date": _date_feature,
+    "category": _category_feature,
+}
+
+
+def _feature(record: Record) -> Feature:
+    return FEATURES[_kind(record, FEATURES)](record)
 
 
 def _target(record: Record) -> NumericTarget | ClassTarget:
-    if _kind(record) == "numeric":
+    if _kind(record, ("numeric", "category")) == "numeric":
         return NumericTarget(record.text("name"), record.number("mean"), _scale(record))
-    return ClassTarget(record.text("name"), tuple(record.texts("classes")))
+    classes, counts = _different(record, "classes", 2), tuple(record.integers("counts"))
+    if len(counts) != len(classes) or min(counts) < 0:
+        raise ModelFileError(f"{record.file}: {record.place}counts should be one number for each class")
+    read = record.record("read")
+    detail = tuple(read.texts("detail"))
+    kind = _kind(read, FEATURES)
+    if (kind == "boolean" and len(detail) != 2) or (
+        kind == "date" and detail[:1] not in {(o,) for o in ORDERS}
+    ):
+        raise ModelFileError(f"{record.file}: {read.place}detail does not say how the target is read")
+    return ClassTarget(record.text("name"), classes, counts, Form(kind, detail))  # type: ignore[arg-type]
 
 
-def _kind(record: Record) -> str:
-    kind = record.text("kind")
-    if kind not in ("numeric", "category"):
+def _different(record: Record, name: str, least: int, most: int | None = None) -> tuple[str, ...]:
+    texts = tuple(record.texts(name))
+    if len(set(texts)) != len(texts) or len(texts) < least or (most is not None and len(texts) > most):
         raise ModelFileError(
-            f"{record.file}: {record.place}kind should be numeric or category, but is {kind!r}"
+            f"{record.file}: {record.place}{name} should be different texts, at least {least}"
+        )
+    return texts
+
+
+def _kind(record: Record, known: Iterable[str]) -> str:
+    kind = record.text("kind")
+    if kind not in known:
+        raise ModelFileError(
+            f"{record.file}: {record.place}kind should be one of {', '.join(known)}, but is {kind[:40]!r}"
         )
     return kind
 
@@ -169,11 +260,16 @@ def _architecture(record: Record, preparation: Preparation) -> tuple[tuple[int, 
     return sizes, activation
 
 
-def _require_fitting_arrays(file: Any, name: str, sizes: tuple[int, ...]) -> None:
+def _require_fitting_arrays(
+    file: Any, name: str, sizes: tuple[int, ...], preparation: Preparation, dropout: bool
+) -> None:
     """Refuse arrays that are not those of the architecture, before any memory is allocated for it."""
-    expected: dict[str, list[int]] = {}
+    vectors = preparation.vectors
+    expected = {f"0.tables.{i}": list(size) for i, size in enumerate(vectors)}
+    first, step = int(bool(vectors)), 3 if dropout else 2
     for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
-        expected |= {f"{2 * layer}.weight": [inputs, outputs], f"{2 * layer}.bias": [outputs]}
+        place = first + step * layer
+        expected |= {f"{place}.weight": [inputs, outputs], f"{place}.bias": [outputs]}
     found = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
     if {key: list(part.get_shape()) for key, part in found.items()} != expected:
         raise ModelFileError(f"{name}: the arrays in it are not those of a network of sizes {list(sizes)}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-from chainrule.train.loop import Epoch
+from chainrule.train.training import Epoch
 
 WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 28, 104, 62
@@ -55,8 +55,8 @@ def loss_curve(history: Sequence[Epoch], title: str, loss: str = "loss", kept: E
     x, y = _scales(history)
     described = f"{loss} by epoch" + (", logarithmic scale" if y.logarithmic else "")
     parts = [
-        *_frame(title, described),
-        *_vertical_axis(y),
+        *frame(title, described),
+        *vertical_axis(y),
         *_horizontal_axis(x),
         _line(history, x, y, "training_loss", TRAINING),
         _line(history, x, y, "validation_loss", VALIDATION),
@@ -109,7 +109,10 @@ def _logarithmic_ticks(scale: Scale, count: int) -> list[float]:
     return within[:: math.ceil(len(within) / count)]
 
 
-def _element(name: str, content: str | None = None, /, **attributes: str | float) -> str:
+# what every picture is made of -----------------------------------------------------------------------------------
+
+
+def element(name: str, content: str | None = None, /, **attributes: str | float) -> str:
     """An SVG element; the underscores of attribute names stand for hyphens."""
     shown = "".join(f' {key.replace("_", "-")}="{_number(value)}"' for key, value in attributes.items())
     return f"<{name}{shown}/>" if content is None else f"<{name}{shown}>{escape(content)}</{name}>"
@@ -120,31 +123,42 @@ def _number(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
 
 
-def _text(x: float, y: float, content: str, **attributes: str | float) -> str:
+def page(pictures: Sequence[str]) -> str:
+    """Pictures below one another, as one."""
+    height = HEIGHT * len(pictures)
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+    placed = [one.replace("<svg ", f'<svg y="{HEIGHT * i}" ', 1) for i, one in enumerate(pictures)]
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n{"".join(placed)}</svg>\n'
+
+
+def text(x: float, y: float, content: str, **attributes: str | float) -> str:
+    """Words at a place."""
     style: dict[str, str | float] = {"font_size": 13, "fill": MUTED}
-    return _element("text", content, x=x, y=y, **(style | attributes))
+    return element("text", content, x=x, y=y, **(style | attributes))
 
 
-def _segment(x1: float, y1: float, x2: float, y2: float, color: str, **attributes: str | float) -> str:
-    return _element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=color, **attributes)
+def segment(x1: float, y1: float, x2: float, y2: float, color: str, **attributes: str | float) -> str:
+    """A straight line."""
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=color, **attributes)
 
 
-def _frame(title: str, described: str) -> Iterator[str]:
+def frame(title: str, described: str) -> Iterator[str]:
+    """The beginning of a picture, with its heading."""
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     yield f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{FONTS}" role="img">'
-    yield _element("title", title)
-    yield _element("rect", width=WIDTH, height=HEIGHT, fill="#ffffff")
-    yield _text(LEFT, 34, title, font_size=18, font_weight="600", fill=INK)
-    yield _text(LEFT, 56, described)
+    yield element("title", title)
+    yield element("rect", width=WIDTH, height=HEIGHT, fill="#ffffff")
+    yield text(LEFT, 34, title, font_size=18, font_weight="600", fill=INK)
+    yield text(LEFT, 56, described)
 
 
 def _horizontal_axis(x: Scale) -> Iterator[str]:
     bottom = HEIGHT - BOTTOM
-    yield _segment(LEFT, bottom, WIDTH - RIGHT, bottom, MUTED)
+    yield segment(LEFT, bottom, WIDTH - RIGHT, bottom, MUTED)
     for value in _epoch_ticks(x):
-        yield _segment(x(value), bottom, x(value), bottom + 5, MUTED)
-        yield _text(x(value), bottom + 22, f"{value:,.0f}", text_anchor="middle")
-    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "epoch", text_anchor="middle")
+        yield segment(x(value), bottom, x(value), bottom + 5, MUTED)
+        yield text(x(value), bottom + 22, f"{value:,.0f}", text_anchor="middle")
+    yield text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "epoch", text_anchor="middle")
 
 
 def _epoch_ticks(x: Scale) -> list[float]:
@@ -152,30 +166,31 @@ def _epoch_ticks(x: Scale) -> list[float]:
     return [1.0, *(tick for tick in ticks(x, 8) if tick.is_integer() and tick > 1 + (x.high - 1) / 25)]
 
 
-def _vertical_axis(y: Scale) -> Iterator[str]:
+def vertical_axis(y: Scale) -> Iterator[str]:
+    """Lines across the picture, with their values."""
     for value in ticks(y):
-        yield _segment(LEFT, y(value), WIDTH - RIGHT, y(value), GRID)
-        yield _text(LEFT - 10, y(value) + 4.5, f"{value:.6g}", text_anchor="end")
+        yield segment(LEFT, y(value), WIDTH - RIGHT, y(value), GRID)
+        yield text(LEFT - 10, y(value) + 4.5, f"{value:.6g}", text_anchor="end")
 
 
 def _line(history: Sequence[Epoch], x: Scale, y: Scale, name: str, color: str) -> str:
     stride = math.ceil(len(history) / MAX_POINTS)
     shown = [*history[:-1:stride], history[-1]]
     points = " ".join(f"{x(epoch.number):.1f},{y(getattr(epoch, name)):.1f}" for epoch in shown)
-    return _element("polyline", points=points, fill="none", stroke=color, **PEN)
+    return element("polyline", points=points, fill="none", stroke=color, **PEN)
 
 
 def _mark(kept: Epoch, x: Scale, y: Scale) -> Iterator[str]:
     at_x, at_y = x(kept.number), y(kept.validation_loss)
     # The label stands above the plot, where no curve can cross it.
-    yield _segment(at_x, TOP - 4, at_x, HEIGHT - BOTTOM, MUTED, stroke_dasharray="3 4")
-    yield _element("circle", cx=at_x, cy=at_y, r=5, fill="#ffffff", stroke=VALIDATION, stroke_width=2.2)
+    yield segment(at_x, TOP - 4, at_x, HEIGHT - BOTTOM, MUTED, stroke_dasharray="3 4")
+    yield element("circle", cx=at_x, cy=at_y, r=5, fill="#ffffff", stroke=VALIDATION, stroke_width=2.2)
     label = f"kept: epoch {kept.number}, {kept.validation_loss:.3g}"
     anchor = "start" if at_x < LEFT + 80 else "end" if at_x > WIDTH - RIGHT - 80 else "middle"
-    yield _text(at_x, TOP - 12, label, fill=INK, text_anchor=anchor)
+    yield text(at_x, TOP - 12, label, fill=INK, text_anchor=anchor)
 
 
 def _legend() -> Iterator[str]:
     for at, name, color in ((WIDTH - 228, "training", TRAINING), (WIDTH - 122, "validation", VALIDATION)):
-        yield _segment(at, 52, at + 22, 52, color, **PEN)
-        yield _text(at + 30, 56, name, fill=INK)
+        yield segment(at, 52, at + 22, 52, color, **PEN)
+        yield text(at + 30, 56, name, fill=INK)

@@ -65,6 +65,13 @@ class Record:
             raise self._wrong(self.place + name, "a finite number", value)
         return float(value)
 
+    def truth(self, name: str) -> bool:
+        """True or false."""
+        value = self.value(name)
+        if not isinstance(value, bool):
+            raise self._wrong(self.place + name, "true or false", value)
+        return value
+
     def integer(self, name: str) -> int:
         """An integer."""
         return self._integer(name, self.value(name))

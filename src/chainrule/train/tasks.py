@@ -1,8 +1,10 @@
-"""Classification and regression: the loss, the metric and the baseline of each kind of target."""
+"""Classification and regression: the loss, the metrics and the baseline of each kind of target."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -13,7 +15,10 @@ from chainrule.data import ClassTarget, NumericTarget
 from chainrule.tensor import Tensor
 from chainrule.train.metrics import (
     accuracy,
+    area_under_roc,
+    balanced_accuracy,
     confusion_table,
+    log_loss,
     mean_absolute_error,
     r_squared,
     root_mean_squared_error,
@@ -24,18 +29,24 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A network's metrics on held-out rows, beside those of a guess that knows no feature.
+    """A network's metrics on rows that were held out, beside those of simpler predictions.
 
     Attributes:
-        metrics, baseline: the same names in both.
-        guess: what the baseline says, in words.
+        part: what rows they are, such as ``"test"``.
+        rows: how many.
+        metrics: of the network.
+        baselines: the same metrics of a linear model, and of a guess that knows no feature, by what they are.
         confusion: rows actual, columns predicted; None where there are no classes.
+        outputs, targets: the network's outputs and the encoded targets of these rows.
     """
 
+    part: str
+    rows: int
     metrics: Metrics
-    baseline: Metrics
-    guess: str
+    baselines: Mapping[str, Metrics]
     confusion: NDArray[np.int64] | None
+    outputs: NDArray[Any] = field(repr=False)
+    targets: NDArray[Any] = field(repr=False)
 
 
 class Task(Protocol):
@@ -43,6 +54,7 @@ class Task(Protocol):
 
     loss_name: ClassVar[str]
     score_name: ClassVar[str]
+    better: ClassVar[int]
 
     @property
     def outputs(self) -> int:
@@ -51,14 +63,20 @@ class Task(Protocol):
     def describe(self) -> str:
         """The target in words, for the summary line."""
 
-    def loss(self, output: Any, targets: Any) -> Tensor:
+    def loss(self, output: Any, targets: Any, weights: Any = None) -> Tensor:
         """What is minimised."""
 
     def score(self, output: Any, targets: Any) -> float:
-        """The metric that is shown while training."""
+        """The metric that is shown while training; `better` is 1 where more is better, else -1."""
 
-    def evaluate(self, output: Any, targets: Any, training_targets: Any) -> Evaluation:
-        """All metrics; the baseline is fitted on the training part's targets."""
+    def metrics(self, output: Any, targets: Any) -> Metrics:
+        """All metrics of a network's outputs."""
+
+    def guess(self, rows: int) -> tuple[str, NDArray[Any]]:
+        """What one says who knows the training part's targets only: in words, and as a network's outputs."""
+
+    def confusion(self, output: Any, targets: Any) -> NDArray[np.int64] | None:
+        """Rows actual, columns predicted; None where there are no classes."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,7 @@ class Classification:
 
     loss_name: ClassVar[str] = "cross-entropy"
     score_name: ClassVar[str] = "accuracy"
+    better: ClassVar[int] = 1
     target: ClassTarget
 
     @property
@@ -83,32 +102,40 @@ class Classification:
         """How many classes."""
         return f"{self.outputs} classes"
 
-    def loss(self, output: Any, targets: Any) -> Tensor:
+    def loss(self, output: Any, targets: Any, weights: Any = None) -> Tensor:
         """Mean cross-entropy."""
-        loss: Tensor = nn.cross_entropy(output, targets)
-        return loss
+        return nn.cross_entropy(output, targets, weights)
 
     def score(self, output: Any, targets: Any) -> float:
         """Accuracy."""
         return accuracy(targets, np.argmax(output, axis=-1))
 
-    def evaluate(self, output: Any, targets: Any, training_targets: Any) -> Evaluation:
-        """Accuracy, cross-entropy and the confusion table."""
-        predicted = np.argmax(output, axis=-1)
-        counts = np.bincount(training_targets, minlength=self.outputs)
-        commonest = int(np.argmax(counts))
-        # A class that training lacks would have an infinite cross-entropy: it gets half a row.
-        frequencies = np.maximum(counts, 0.5) / np.maximum(counts, 0.5).sum()
-        surprise = float(np.mean(-np.log(frequencies[targets])))
-        return Evaluation(
-            {
-                "accuracy": accuracy(targets, predicted),
-                "cross-entropy": float(self.loss(output, targets).item()),
-            },
-            {"accuracy": accuracy(targets, np.full(len(targets), commonest)), "cross-entropy": surprise},
-            f"always {self.target.classes[commonest]}",
-            confusion_table(targets, predicted, self.outputs),
-        )
+    def metrics(self, output: Any, targets: Any) -> Metrics:
+        """Accuracy, balanced accuracy, log loss, and the area under the ROC curve (of three classes, their mean)."""
+        predicted, shares = np.argmax(output, axis=-1), softmax(output)
+        return {
+            "accuracy": accuracy(targets, predicted),
+            "balanced accuracy": balanced_accuracy(targets, predicted),
+            "log loss": log_loss(targets, shares),
+            "AUC": self._area(shares, targets),
+        }
+
+    def _area(self, shares: NDArray[Any], targets: NDArray[Any]) -> float:
+        classes = [1] if self.outputs == 2 else range(self.outputs)
+        areas = [area_under_roc(targets == i, shares[:, i]) for i in classes]
+        known = [area for area in areas if not math.isnan(area)]
+        return float(np.mean(known)) if known else math.nan
+
+    def guess(self, rows: int) -> tuple[str, NDArray[Any]]:
+        """The most frequent class, with all classes' frequencies as probabilities."""
+        # A class that training lacks would have an infinite loss: it gets half a row.
+        counts = np.maximum(self.target.counts or np.ones(self.outputs), 0.5)
+        commonest = self.target.classes[int(np.argmax(counts))]
+        return f"always {commonest}", np.tile(np.log(counts / counts.sum()), (rows, 1))
+
+    def confusion(self, output: Any, targets: Any) -> NDArray[np.int64] | None:
+        """Rows actual, columns predicted."""
+        return confusion_table(targets, np.argmax(output, axis=-1), self.outputs)
 
 
 @dataclass(frozen=True)
@@ -122,6 +149,7 @@ class Regression:
 
     loss_name: ClassVar[str] = "squared error"
     score_name: ClassVar[str] = "MAE"
+    better: ClassVar[int] = -1
     target: NumericTarget
 
     @property
@@ -133,24 +161,30 @@ class Regression:
         """The target's name."""
         return f"target {self.target.name}"
 
-    def loss(self, output: Any, targets: Any) -> Tensor:
+    def loss(self, output: Any, targets: Any, weights: Any = None) -> Tensor:
         """Mean squared error of the standardised target."""
-        return nn.mean_squared_error(output, targets)
+        return nn.mean_squared_error(output, targets, weights)
 
     def score(self, output: Any, targets: Any) -> float:
         """The mean absolute error, in the target's unit."""
         return mean_absolute_error(self.target.decode(targets), self.target.decode(output))
 
-    def evaluate(self, output: Any, targets: Any, training_targets: Any) -> Evaluation:
+    def metrics(self, output: Any, targets: Any) -> Metrics:
         """MAE, RMSE and R²."""
-        actual = self.target.decode(targets)
-        mean = np.full(len(actual), self.target.decode(training_targets).mean())
-        return Evaluation(
-            _errors(actual, self.target.decode(output)),
-            _errors(actual, mean),
-            f"always {mean[0]:.4g}, the mean",
-            None,
-        )
+        actual, predicted = self.target.decode(targets), self.target.decode(output)
+        return {
+            "MAE": mean_absolute_error(actual, predicted),
+            "RMSE": root_mean_squared_error(actual, predicted),
+            "R²": r_squared(actual, predicted),
+        }
+
+    def guess(self, rows: int) -> tuple[str, NDArray[Any]]:
+        """The mean of the training part."""
+        return f"always {self.target.mean:.4g}, the mean", np.zeros((rows, 1))
+
+    def confusion(self, output: Any, targets: Any) -> NDArray[np.int64] | None:
+        """None."""
+        return None
 
 
 def task_of(target: ClassTarget | NumericTarget) -> Classification | Regression:
@@ -158,9 +192,9 @@ def task_of(target: ClassTarget | NumericTarget) -> Classification | Regression:
     return Classification(target) if isinstance(target, ClassTarget) else Regression(target)
 
 
-def _errors(actual: NDArray[Any], predicted: NDArray[Any]) -> Metrics:
-    return {
-        "MAE": mean_absolute_error(actual, predicted),
-        "RMSE": root_mean_squared_error(actual, predicted),
-        "R²": r_squared(actual, predicted),
-    }
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities of the classes, shape (rows, classes), from a network's outputs."""
+    # The largest logit becomes 0, so that no exponential overflows.
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[Any] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares

@@ -20,7 +20,7 @@ from chainrule.graph.emit import helpers
 from chainrule.graph.emit.expressions import Text, Writer, array_text, literal_text
 from chainrule.graph.ir import TAKEN, TEXTBOOK, Equation, Graph, Literal, Variable, literal, names_for
 from chainrule.graph.recording import Trace, current
-from chainrule.graph.reverse import _Sweep
+from chainrule.graph.reverse import Sweep
 from chainrule.graph.rewriting import Builder, New
 from chainrule.graph.simplification import EVERYTHING, simplified
 from chainrule.graph.symbols import Symbol, detached
@@ -125,7 +125,7 @@ class Account:
 # the backward pass -----------------------------------------------------------------------------------------
 
 
-class _MarkedSweep(_Sweep):
+class _MarkedSweep(Sweep):
     """A reverse sweep that marks every cotangent where it arrives."""
 
     def __init__(self, trace: Trace, by: Collection[Variable], order: int) -> None:
@@ -133,15 +133,15 @@ class _MarkedSweep(_Sweep):
         self.through: list[Equation | None] = []
         self._pulled: Equation | None = None
 
-    def _pull(self, equation: Equation) -> None:
+    def pull(self, equation: Equation) -> None:
         self._pulled = equation
-        super()._pull(equation)
+        super().pull(equation)
 
-    def _deposit(self, variable: Variable, cotangent: Any, untaken: Any) -> None:
+    def deposit(self, variable: Variable, cotangent: Any, untaken: Any) -> None:
         made = variable if self._pulled is None else self._pulled.outputs[0]  # the first is the seed
         marked = arrives(cotangent, to=variable, made=made, path=len(self.through))
         self.through.append(self._pulled)
-        super()._deposit(variable, marked, untaken)
+        super().deposit(variable, marked, untaken)
 
 
 def _with_gradients(

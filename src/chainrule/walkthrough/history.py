@@ -16,7 +16,7 @@ import numpy as np
 from chainrule.backward import Node, sweep
 from chainrule.errors import BackwardError, InputError
 from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable, all_names
-from chainrule.graph.naming import _stored, identifier, name_of_array
+from chainrule.graph.naming import identifier, name_of_array, stored_at
 from chainrule.primitives import Plan
 from chainrule.tensor import Tensor
 from chainrule.walkthrough.account import Account, account_of_sweep
@@ -90,7 +90,7 @@ class _History:
     def _variable(self, node: Node, names: dict[Node, str]) -> Variable:
         found = self.known.get(node)
         value = np.asarray(_unknown(node.shape, node.dtype) if found is None else found).view()
-        stored = _stored(*node.where).names if node.where is not None else ()
+        stored = stored_at(*node.where).names if node.where is not None else ()
         hint = names.get(node, "") or (stored[0] if len(stored) == 1 else "")
         variable = Variable(value, hint, node.where)
         if found is not None:

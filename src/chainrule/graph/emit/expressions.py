@@ -13,12 +13,16 @@ from chainrule.errors import UnsupportedError
 from chainrule.graph.ir import Atom, Equation, Literal, Variable
 from chainrule.graph.textbook import RELU
 from chainrule.rules.elementwise import divide, multiply
+from chainrule.rules.index import is_basic
 
 COMPARE, OR, XOR, AND, SHIFT, SUM, PRODUCT, SIGN, POWER, WHOLE = range(10)
 
 
 LARGEST, LONGEST = 16, 60
 """An array of more elements, or with a longer text, is no part of an expression."""
+
+LARGEST_DIVISOR = 10**6
+"""Up to here, 0.333... is written as 1 / 3."""
 
 
 class Text(NamedTuple):
@@ -75,7 +79,6 @@ _TEMPLATES = {
         "-np.mean(np.take_along_axis(log_softmax({x}), {labels}[..., None], axis=-1))",
         SIGN,
     ),
-    "scatter_add": ("scatter_add({x}, {key}, {shape})", WHOLE),
     "index_update": ("index_update({x}, {y}, {key})", WHOLE),
     "thin_svd": ("np.linalg.svd({x}, full_matrices=False)", WHOLE),
     "cofactors": ("cofactors({x})", WHOLE),
@@ -89,7 +92,7 @@ _TEMPLATES |= {name: (f"{name}({{x}}, np)", WHOLE) for name in ("erf", "erfinv",
 _TEMPLATES |= {
     name: (f"{name}({{inputs}}{{how}})", WHOLE)
     for name in (
-        "softplus", "softmax", "log_softmax", "logsumexp", "p_norm", "patches", "patches_added",
+        "softplus", "softmax", "log_softmax", "logsumexp", "patches", "patches_added",
     )
 }  # fmt: skip
 _RENAMED = {"var": {"correction": "ddof"}, "std": {"correction": "ddof"}}
@@ -121,7 +124,7 @@ class Writer:
             return self._template(equation, inputs)
         if name not in _IN_NUMPY:
             raise UnsupportedError(f"there is no NumPy source for the primitive {equation.primitive.text}")
-        how = self._how(equation)
+        how = self.how(equation)
         return Text(f"np.{_IN_NUMPY[name]}({', '.join(t.text for t in inputs)}{how})")
 
     def _inputs(self, equation: Equation) -> list[Text]:
@@ -148,13 +151,14 @@ class Writer:
         template, holds = _TEMPLATES[equation.name]
         names = equation.primitive.inputs
         parts: dict[str, Any] = {n: _Placed(t) for n, t in zip(names, inputs, strict=True)}
-        parts |= {n: self.parameter(p) for n, p in equation.parameters.items()}
-        parts |= {"how": self._how(equation), "inputs": ", ".join(t.text for t in inputs)}
+        parts |= {n: (self.key if n == "key" else self.parameter)(p) for n, p in equation.parameters.items()}
+        parts |= {"how": self.how(equation), "inputs": ", ".join(t.text for t in inputs)}
         if "dtype" in equation.parameters:
             parts["dtype"] = np.dtype(equation.parameters["dtype"]).name
         return Text(template.format(**parts), holds)
 
-    def _how(self, equation: Equation) -> str:
+    def how(self, equation: Equation) -> str:
+        """The parameters as keywords, those that have their default left out."""
         defaults, name = equation.primitive.defaults, equation.name
         renamed = _RENAMED.get(name, {})
         given = {n: _plain_axis(equation, p) if n == "axis" else p for n, p in equation.parameters.items()}
@@ -168,8 +172,6 @@ class Writer:
         """A parameter of a call: an axis, a shape, an index."""
         if isinstance(value, Variable):
             return self.texts[value].text
-        if isinstance(value, slice):
-            return f"slice({value.start}, {value.stop}, {value.step})"
         if isinstance(value, tuple):
             parts = [self.parameter(p) for p in value]
             return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
@@ -180,8 +182,14 @@ class Writer:
     def index(self, key: Any) -> str:
         """What stands between square brackets."""
         if isinstance(key, tuple) and key:
-            return ", ".join(self._index_part(k) for k in key)
+            parts = [self._index_part(k) for k in key]
+            return ", ".join(parts[:-1] if len(parts) > 1 and key[-1] is ... else parts)
         return self._index_part(key)
+
+    def key(self, key: Any) -> str:
+        """An index as an argument of a call."""
+        slices = any(isinstance(k, slice) for k in (key if isinstance(key, tuple) else (key,)))
+        return f"np.s_[{self.index(key)}]" if slices else self.parameter(key)
 
     def _index_part(self, key: Any) -> str:
         if isinstance(key, slice):
@@ -226,6 +234,21 @@ class _Placed(str):
 
 def _getitem(w: Writer, equation: Equation) -> Text:
     return Text(f"{w.atom(equation.inputs[0]).within(WHOLE)}[{w.index(equation.parameters['key'])}]")
+
+
+def _scatter_add(w: Writer, equation: Equation) -> Text:
+    key, shape = equation.parameters["key"], equation.parameters["shape"]
+    function = "placed" if is_basic(key) else "scatter_add"
+    return Text(f"{function}({w.atom(equation.inputs[0]).text}, {w.key(key)}, {w.parameter(shape)})")
+
+
+def _p_norm(w: Writer, equation: Equation) -> Text:
+    """NumPy's own where it means the same: Euclid's, of vectors or of all elements."""
+    axis, x = equation.parameters["axis"], equation.inputs[0]
+    usual = equation.parameters["ord"] == 2 and equation.output.dtype in (np.float32, np.float64)
+    vectors = axis is None or isinstance(axis, int) or len(axis) in (1, len(x.shape))
+    function = "np.linalg.norm" if usual and vectors else "p_norm"
+    return Text(f"{function}({w.atom(x).text}{w.how(equation)})")
 
 
 def _permute_dims(w: Writer, equation: Equation) -> Text:
@@ -344,8 +367,9 @@ def _standardized_by(w: Writer, equation: Equation) -> Text:
 _SPECIAL: dict[str, Callable[[Writer, Equation], Text]] = {
     "sigmoid": _sigmoid, "relu": _relu, "squared_error": _squared_error,
     "standardized_by": _standardized_by, "standardized_with_margin": _standardized_by,
-    "getitem": _getitem, "permute_dims": _permute_dims, "matrix_transpose": _matrix_transpose,
-    "reshape": _reshape, "broadcast_to": _broadcast_to, "concatenate": _joined("concatenate"),
+    "getitem": _getitem, "scatter_add": _scatter_add, "p_norm": _p_norm,
+    "permute_dims": _permute_dims, "matrix_transpose": _matrix_transpose, "reshape": _reshape,
+    "broadcast_to": _broadcast_to, "concatenate": _joined("concatenate"),
     "stacked": _stacked, "convolution": _convolution, "convolution_transposed": _convolution,
     "convolution_weights": _convolution, "contraction": _contraction, "where": _where,
 }  # fmt: skip
@@ -381,10 +405,27 @@ def _number(value: Literal, weak: bool) -> Text:
         number = int(number) if number or math.copysign(1, number) == 1 else number
     elif not weak and isinstance(number, int) and value.dtype is not None and value.dtype.kind == "f":
         number = float(number)
-    if isinstance(number, float) and len(repr(number)) > 12 and 1 - round(1 - number, 9) == number:
-        return Text(f"1 - {round(1 - number, 9)!r}", SUM)  # as the user wrote it: 1 - 0.9
+    written = _as_written(number) if isinstance(number, float) else None
     negative = number < 0 or (number == 0 and math.copysign(1, number) < 0)
-    return Text(repr(number), SIGN if negative else WHOLE)
+    return written or Text(repr(number), SIGN if negative else WHOLE)
+
+
+def _as_written(number: float) -> Text | None:
+    """A number with many digits, as the user is likely to have written it: 1 - 0.9, 1 / 3, -1e9."""
+    if len(repr(number)) <= 10:
+        return None
+    if 0 < number < 1:
+        less = round(1 - number, 9)
+        if 1 - less == number:
+            return Text(f"1 - {less!r}", SUM)
+        below = round(1 / number)
+        if 1 / below == number and below < LARGEST_DIVISOR:
+            return Text(f"1 / {below}", PRODUCT)
+    if number.is_integer():
+        digits, _, exponent = f"{number:e}".partition("e")
+        short = f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return Text(short, SIGN if number < 0 else WHOLE) if float(short) == number else None
+    return None
 
 
 def array_text(array: np.ndarray) -> str | None:

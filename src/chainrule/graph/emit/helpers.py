@@ -103,6 +103,12 @@ def convolution_transposed(g, w, space, stride=1, padding=0, dilation=1, groups=
         out[(..., *key)] += np.moveaxis(part, -1, 1)
     return out[(..., *(slice(p, p + n) for n, p in zip(space, padding)))]
 ''',
+    "placed": '''
+def placed(g, key, shape):  # zeros, with g at its place
+    out = np.zeros(shape, np.result_type(g))
+    out[key] = g
+    return out
+''',
     "scatter_add": '''
 def scatter_add(g, key, shape):
     out = np.zeros(shape, np.result_type(g))

@@ -6,18 +6,16 @@ The labels of a product: b (batch), g (group), o and c (channels out and in), th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chainrule.graph.emit.llvm.elements import converted, literal
 from chainrule.graph.emit.llvm.moves import sliced
 from chainrule.graph.emit.llvm.multiplying import estimated, write_product
 from chainrule.graph.emit.llvm.products import Operand
+from chainrule.graph.emit.llvm.program import Lowering
 from chainrule.graph.emit.llvm.values import Value, View, broadcast, strides_of
 from chainrule.graph.ir import Equation, Literal
 from chainrule.typing import Shape
-
-if TYPE_CHECKING:
-    from chainrule.graph.emit.llvm.lowering import Lowering
 
 PLACES, KERNEL = "pqrst", "uvwxy"
 Lengths = tuple[int, ...]

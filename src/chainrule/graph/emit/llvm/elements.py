@@ -229,8 +229,8 @@ PLAIN: dict[str, Element] = {
 """Their operands have the type of the result."""
 
 _IN_C = (
-    "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
-    "tanh", "asinh", "acosh", "atanh", "cbrt", "hypot", "pow", "atan2", "erf",
+    "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "sinh",
+    "cosh", "tanh", "asinh", "acosh", "atanh", "cbrt", "hypot", "pow", "atan2", "erf",
 )  # fmt: skip
 PLAIN |= {name: _from_library(name) for name in _IN_C}
 

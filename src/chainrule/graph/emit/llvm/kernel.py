@@ -11,10 +11,11 @@ import numpy as np
 from chainrule.graph.emit.expansion import expanded
 from chainrule.graph.emit.llvm.entry import entry
 from chainrule.graph.emit.llvm.indexing import OUT_OF_BOUNDS
-from chainrule.graph.emit.llvm.lowering import Called, Lowered, Lowering
 from chainrule.graph.emit.llvm.native import Library, address_of, blas, object_code, optimised
+from chainrule.graph.emit.llvm.program import Called, Lowered
 from chainrule.graph.emit.llvm.repeating import Layout, write_loop
 from chainrule.graph.emit.llvm.values import View
+from chainrule.graph.emit.llvm.writers import lowered
 from chainrule.graph.ir import Graph, all_names, text
 from chainrule.typing import Array
 
@@ -38,7 +39,7 @@ class Kernel:
         loop: Sequence[int] | None = None,
     ) -> None:
         self.graph = expanded(graph)
-        self.lowered: Lowered = Lowering(self.graph, "kernel", assume_finite).run()
+        self.lowered: Lowered = lowered(self.graph, "kernel", assume_finite)
         self.results = [(tuple(a.shape), np.asarray(a.value).dtype) for a in self.graph.outputs]
         names = tuple(s for s in self.lowered.steps if isinstance(s, str))
         if loop is not None and self.is_native:

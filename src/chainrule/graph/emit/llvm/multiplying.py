@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -12,11 +12,9 @@ from llvmlite import ir
 from chainrule.graph.emit.llvm.code import INDEX, POINTER, Code, Place
 from chainrule.graph.emit.llvm.elements import converted
 from chainrule.graph.emit.llvm.products import LARGE, Matrix, Operand, Product, as_matrix, vector_width
+from chainrule.graph.emit.llvm.program import Lowering
 from chainrule.graph.emit.llvm.values import Lazy, Value, View, broadcast, size_of
 from chainrule.graph.ir import Equation
-
-if TYPE_CHECKING:
-    from chainrule.graph.emit.llvm.lowering import Lowering
 
 
 def multiply_arrays(lowering: Lowering, equation: Equation) -> bool:

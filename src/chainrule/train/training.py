@@ -16,6 +16,7 @@ from chainrule.modes import no_grad
 from chainrule.nn import Module
 from chainrule.optim import Optimizer, Schedule, clip_norm, schedule
 from chainrule.tensor import Tensor
+from chainrule.train.native import NativeSteps, checked, obstacle, pays, steps_of
 
 Model = Callable[[Any], Tensor]
 Loss = Callable[..., Tensor]
@@ -73,6 +74,8 @@ class Training:
         schedule: the factor on the optimizer's rate, by how much of the training is done.
         clip: the longest gradient, all parameters together; None for no limit.
         accumulate: mini-batches for each step: as one step on a batch so many times as large.
+        compile: whether the steps are native code ("yes", "no"), or "auto": where that saves more time than
+            compiling takes. The result is the same to rounding.
         history: the epochs so far.
     """
 
@@ -88,6 +91,7 @@ class Training:
     schedule: Schedule = field(default=schedule("constant"))
     clip: float | None = None
     accumulate: int = 1
+    compile: str = "auto"
     history: list[Epoch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -102,6 +106,23 @@ class Training:
             if isinstance(part, Examples) and not part.rows:
                 raise DataError(f"the {name} part has no rows")
         self.rate = self.optimizer.rate
+        self._native = self._native_steps()
+
+    def _native_steps(self) -> NativeSteps | None:
+        """The steps as native code, where that is wanted and possible."""
+        if checked(self.compile) == "no":
+            return None
+        reason = obstacle(self.model, self.training, self.accumulate)
+        if reason is not None:
+            if self.compile == "yes":
+                raise OptionError(f"compile='yes': this training cannot be native code: {reason}")
+            return None
+        assert isinstance(self.training, Examples)
+        assert isinstance(self.model, Module)
+        steps = steps_of(self.training.rows, self.batch, self.epochs)
+        if self.compile == "auto" and not pays(self.optimizer, steps):
+            return None
+        return NativeSteps(self.model, self.training, self.loss, self.optimizer, self.clip)
 
     def run(self, callbacks: Iterable[Callback] = ()) -> list[Epoch]:
         """Train from the epoch it is at to the last; returns the history.
@@ -111,12 +132,16 @@ class Training:
         """
         before = self.history[-1].seconds if self.history else 0.0
         start, callbacks = time.perf_counter() - before, list(callbacks)
-        while len(self.history) < self.epochs:
-            epoch = self._epoch(len(self.history) + 1, start)
-            self.history.append(epoch)
-            verdicts = [watch(epoch) for watch in callbacks]
-            if any(verdict is True for verdict in verdicts):
-                break
+        try:
+            while len(self.history) < self.epochs:
+                epoch = self._epoch(len(self.history) + 1, start)
+                self.history.append(epoch)
+                verdicts = [watch(epoch) for watch in callbacks]
+                if any(verdict is True for verdict in verdicts):
+                    break
+        finally:
+            if self._native is not None:
+                self._native.finish()
         return self.history
 
     def _epoch(self, number: int, start: float) -> Epoch:
@@ -140,6 +165,8 @@ class Training:
 
     def _train(self) -> float:
         """One epoch; returns the mean loss."""
+        if self._native is not None:
+            return self._native.epoch(self.batch, self.order)
         _switch(self.model, training=True)
         total = amount = pending = 0.0
         waiting = 0
@@ -187,7 +214,8 @@ def fit(
 
     `generator`, a NumPy generator or a seed, gives the order of rows: the same seed gives the same result. Each of
     the `callbacks` is called with each `Epoch`; one that returns True ends the training after it. All else is
-    described with `Training`: `epochs`, `batch`, `score`, `schedule`, `clip`, `accumulate`.
+    described with `Training`: `epochs`, `batch`, `score`, `schedule`, `clip`, `accumulate`,
+    `compile`.
 
     Raises:
         OptionError: an amount below 1.

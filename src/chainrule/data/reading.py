@@ -1,0 +1,273 @@
+"""Reading tables: CSV files in any dialect, Parquet, NumPy's .npz, DataFrames of any library, arrays.
+
+A file gives its rows in parts (`TableFile.tables`), so that one larger than memory can be read; `read_table` takes all.
+"""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from chainrule.data.cells import Cells, ListedCells
+from chainrule.data.dialect import Dialect, dialect_of
+from chainrule.data.frames import csv_batches, frame_columns, parquet_batches
+from chainrule.data.table import Column, Form, Table, checked_names, number_column, text_column
+from chainrule.errors import DataError
+
+LARGE = 8 << 20
+"""Bytes from which a CSV file is worth the time that polars takes to start."""
+
+EVERYTHING = 1 << 60
+
+
+class TableFile(Protocol):
+    """A file of rows, read in parts."""
+
+    name: str
+    how: str
+    names: list[str]
+
+    def tables(
+        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+    ) -> Iterator[Table]:
+        """The file in tables of `rows` rows; the form of a column that is not in `forms` is inferred."""
+
+
+def table_file(path: str | Path) -> TableFile:
+    """The file at a path, opened as far as its columns' names: .parquet, .npz, or text in any dialect.
+
+    Raises:
+        DataError: it cannot be read, or is no such file.
+    """
+    text = str(path)
+    if "://" in text:
+        raise DataError(
+            f"{text} is an address: download it first (curl -LO {text}), then give the file's path"
+        )
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path} cannot be read: Is a directory; give the path of a file in it")
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return ParquetFile(path)
+    return ArrayFile(path) if path.suffix.lower() == ".npz" else CsvFile(path)
+
+
+def read_table(
+    path: str | Path,
+    name: str | None = None,
+    forms: Mapping[str, Form] | None = None,
+    skip: Collection[str] = (),
+) -> Table:
+    r"""A whole file as a table; the form of a column that is not in `forms` is inferred, those in `skip` left out.
+
+    Raises:
+        DataError: the file cannot be read as a table; the message names file, line, column and cell.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "cats.csv"
+    ...     _ = path.write_text("age;colour\n3,5;grey\n;black\n")
+    ...     table = read_table(path)
+    >>> table.how, table.column("age").values
+    ("separated by ';', decimal comma", array([3.5, nan]))
+    """
+    file = table_file(path)
+    for what, names in (("forms", forms or {}), ("skip", skip)):
+        unknown = [n for n in names if n not in file.names]
+        if unknown:
+            raise DataError(f"{path} has no column {unknown[0]!r}, which is in {what}")
+    table = next(file.tables(EVERYTHING, forms, skip), None)
+    if table is None:
+        raise DataError(f"{path} has a header, but no rows of data")
+    return Table(name or table.name, table.columns, table.how)
+
+
+def table_of(data: Any, name: str = "table") -> Table:
+    """A table of a path, a DataFrame of any library (through narwhals), or a dict of arrays by column name.
+
+    Text stays text, except dates; numbers in text are read as numbers only from files.
+
+    Raises:
+        DataError: something else, or columns of different length.
+
+    >>> table_of({"size": np.array([1.5, np.nan]), "kind": ["a", "b"], "sold": [True, False]}).names
+    ['size', 'kind', 'sold']
+    """
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, str | Path):
+        return read_table(data)
+    if not isinstance(data, Mapping):
+        return Table(name, frame_columns(data))
+    columns = tuple(_column_of(str(key), np.asarray(values)) for key, values in data.items())
+    lengths = {column.name: len(column.values) for column in columns}
+    if not columns or len(set(lengths.values())) != 1 or not columns[0].values.size:
+        raise DataError(
+            f"the columns of a table need one and the same number of values, at least one: {lengths}"
+        )
+    return Table(name, columns)
+
+
+def _column_of(name: str, values: np.ndarray[Any, Any]) -> Column:
+    if values.ndim != 1:
+        raise DataError(f"column {name} has shape {values.shape}: a column needs one axis")
+    if values.dtype.kind == "M":
+        return Column(name, "date", values.astype("datetime64[s]"), ("year-month-day",))
+    if values.dtype.kind == "b":
+        return Column(name, "boolean", values.astype(np.float64), ("False", "True"))
+    if values.dtype.kind in "iuf":
+        return number_column(name, values)
+    if values.dtype.kind in "UO":
+        return text_column(name, values.tolist())
+    raise DataError(f"column {name} is of type {values.dtype}: give numbers, text, dates or booleans")
+
+
+class CsvFile:
+    """A text file of cells."""
+
+    def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
+        self.path, self.name = path, path.stem
+        self.dialect = dialect or dialect_of(path)
+        self.how = str(self.dialect)
+        first = next(_lines(path, self.dialect), None)
+        if first is None:
+            raise DataError(f"{path} is empty: a header with the columns' names is needed")
+        cells = first[1]
+        named = cells if self.dialect.header else [f"column {i}" for i in range(1, len(cells) + 1)]
+        self.names = checked_names(str(path), named)
+
+    def tables(
+        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+    ) -> Iterator[Table]:
+        """The file in tables of `rows` rows."""
+        forms, start = forms or {}, 0
+        for columns in self._parts(rows):
+
+            def place(row: int, start: int = start) -> str:
+                return f"line {self.line_of(start + row)}"
+
+            pairs = [(n, c) for n, c in zip(self.names, columns, strict=True) if n not in skip]
+            try:
+                found = tuple(Column.from_cells(n, c, forms.get(n), place) for n, c in pairs)
+            except DataError as error:
+                raise DataError(f"{self.path}: {error}") from None
+            yield Table(self.name, found, self.how)
+            start += len(columns[0])
+
+    def _parts(self, rows: int) -> Iterator[Sequence[Cells]]:
+        large = self.path.stat().st_size >= LARGE and self.dialect.encoding == "utf-8-sig"
+        if large and (found := csv_batches(self.path, self.dialect, len(self.names), rows)) is not None:
+            yield from found
+            return
+        lines = self._rows()
+        while part := [cells for _, cells in islice(lines, rows if rows < EVERYTHING else None)]:
+            yield [ListedCells(column, self.dialect.decimal_comma) for column in zip(*part, strict=True)]
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Line number and cells of each row, all of the same length."""
+        for position, (line, cells) in enumerate(_lines(self.path, self.dialect)):
+            if len(cells) != len(self.names):
+                has = (
+                    f"the header has {len(self.names)}"
+                    if self.dialect.header
+                    else f"others have {len(self.names)}"
+                )
+                raise DataError(f"{self.path}, line {line}: {len(cells)} cells, but {has}")
+            if position or not self.dialect.header:
+                yield line, cells
+
+    def line_of(self, row: int) -> int:
+        """The line in which a row ends; counted again, because only a message needs it."""
+        return next(islice(self._rows(), row, None))[0]
+
+
+def _lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line that is not blank, with its number."""
+    try:
+        with path.open(encoding=dialect.encoding, newline="") as file:
+            reader = csv.reader(file, strict=True, delimiter=dialect.delimiter)
+            try:
+                for cells in reader:
+                    if cells:
+                        yield reader.line_num, cells
+            except csv.Error as error:
+                raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+class ParquetFile:
+    """A Parquet file, read by polars."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name, self.how = path, path.stem, ""
+        self.names = checked_names(str(path), [column.name for column in next(self._parts(1)).columns])
+
+    def tables(
+        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+    ) -> Iterator[Table]:
+        """The file in tables of `rows` rows."""
+        for part in self._parts(rows):
+            kept = [column for column in part.columns if column.name not in skip]
+            yield Table(self.name, tuple(in_form(column, (forms or {}).get(column.name)) for column in kept))
+
+    def _parts(self, rows: int) -> Iterator[Table]:
+        try:
+            for columns in parquet_batches(self.path, rows):
+                yield Table(self.name, columns)
+        except DataError as error:
+            raise DataError(f"{self.path}: {error}") from None
+
+
+class ArrayFile:
+    """NumPy's .npz: a matrix ``X`` and targets ``y``, or an array for each column."""
+
+    how = ""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.stem
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise DataError(f"{path} is no .npz file of plain arrays: {error}") from error
+        try:
+            self._table = table_of(_matrix_as_columns(found), self.name)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        self.names = self._table.names
+
+    def tables(
+        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+    ) -> Iterator[Table]:
+        """The file in tables of `rows` rows."""
+        kept = [column for column in self._table.columns if column.name not in skip]
+        whole = Table(self.name, tuple(in_form(column, (forms or {}).get(column.name)) for column in kept))
+        step = min(rows, self._table.rows)
+        for start in range(0, self._table.rows, step):
+            yield whole.take(np.arange(start, min(start + step, self._table.rows)))
+
+
+def _matrix_as_columns(arrays: dict[str, Any]) -> dict[str, Any]:
+    matrix = arrays.get("X")
+    if matrix is None or matrix.ndim != 2:
+        return arrays
+    inputs = {f"x{i}": matrix[:, i - 1] for i in range(1, matrix.shape[1] + 1)}
+    return inputs | {name: values.reshape(-1) for name, values in arrays.items() if name != "X"}
+
+
+def in_form(column: Column, form: Form | None) -> Column:
+    """A column of typed values in another form: numbers as text, text as numbers or dates.
+
+    >>> in_form(Column("zip", "numeric", np.array([7.0])), Form("category")).values
+    array(['7'], dtype='<U1')
+    """
+    if form is None or column.kind == form.kind:
+        return column
+    return Column.from_cells(column.name, list(map(str, column.as_category().values)), form)

@@ -1,0 +1,331 @@
+"""`check`: a claimed gradient is compared, explained, and the explanation proved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backward import first_bad
+from chainrule.diagnosis.comparison import common_factor, noise, relative_error, scale_of
+from chainrule.diagnosis.findings import Writer
+from chainrule.diagnosis.kinks import one_sided
+from chainrule.diagnosis.problem import Arrays, Problem, Traced, fresh, traced
+from chainrule.diagnosis.report import Finding, Report
+from chainrule.diagnosis.scene import Scene
+from chainrule.diagnosis.search import Language, Outcome, Search, Trial
+from chainrule.diagnosis.shapes import shape_finding
+from chainrule.diagnosis.sweep import Flow, values_at
+from chainrule.errors import ChainruleError
+from chainrule.graph.ir import Variable
+
+TOLERANCE = {False: 1e-8, True: 1e-5}
+"""The relative error up to which a claim is right, by whether float32 was used."""
+
+
+def check(
+    loss: Callable[..., Any], args: Any, claimed: Any, *, seconds: float = 10.0, seed: int = 0,
+    tolerance: float | None = None, mute: tuple[str, ...] = (),
+) -> Report:  # fmt: skip
+    """Which mistake is in a gradient that was derived by hand.
+
+    `loss` is a function to one number, of plain NumPy or of anything that the engine differentiates; `args` is the
+    tuple of its arguments (arrays, numbers, or trees of them). `claimed` has the tree of `args`, with the claimed
+    gradient in the place of each array and None for what is not claimed; or it is a function of the same arguments
+    that computes that tree, and is then also called at random points, which tells mistakes apart that coincide at
+    one. The search for a mistake ends after about `seconds`. `tolerance` is the relative error that counts as right
+    (1e-8, for float32 1e-5; what rounding explains is never an error); `mute` has the codes not to report.
+
+    Raises InputError for arguments without gradients, for a claim of another structure, and for a loss that is no
+    scalar or is random.
+
+    >>> X, y = np.eye(3), np.array([1.0, 0.0, 1.0])
+    >>> def loss(w):
+    ...     return ((np.tanh(X @ w) - y) ** 2).sum()
+    >>> w = np.array([0.1, -0.2, 0.3])
+    >>> a = np.tanh(X @ w)
+    >>> report = check(loss, (w,), (X.T @ (2 * (a - y)),))
+    >>> report.findings[0].code, report.findings[0].title
+    ('CR101', 'missing activation derivative')
+    """
+    started = time.monotonic()
+    problem = Problem(loss, args, claimed)
+    return examined(problem, seconds - (time.monotonic() - started), seed, tolerance, tuple(mute))
+
+
+def examined(
+    problem: Problem, seconds: float, seed: int, tolerance: float | None, mute: tuple[str, ...], *,
+    conventions: bool = True,
+) -> Report:  # fmt: skip
+    """The report on a problem; without `conventions`, a gradient times a number is as wrong as any other."""
+    deadline = time.monotonic() + seconds
+    problem.checked_value()
+    return _Check(problem, deadline, seed, tolerance, mute, conventions).report()
+
+
+class _Check:
+    """One call of `check`."""
+
+    def __init__(
+        self, problem: Problem, deadline: float, seed: int, tolerance: float | None, mute: tuple[str, ...],
+        conventions: bool,
+    ) -> None:  # fmt: skip
+        self.problem, self.deadline, self.mute, self.conventions = problem, deadline, mute, conventions
+        self.rng = np.random.default_rng(seed)
+        self.tolerance = TOLERANCE[problem.single] if tolerance is None else tolerance
+        self.truth = problem.gradient({})
+        self.notes: list[str] = []
+        self.findings: dict[int, Finding] = {}
+        self.stopped: str | None = None
+        self.points = 1
+
+    def report(self) -> Report:
+        for number in self.problem.claims:
+            finding = self._unusable(number)
+            if finding is not None:
+                self.findings[number] = finding
+        rest = [i for i in self.problem.claims if i not in self.findings]
+        if rest:
+            self._compare(rest)
+        ordered = [self.findings[i] for i in sorted(self.findings)]
+        return Report(ordered, tuple(self.notes), self.stopped, self.points, self.mute)
+
+    # what cannot be compared --------------------------------------------------------------------------------------
+
+    def _unusable(self, number: int) -> Finding | None:
+        name, claim, truth = self.problem.names[number], self.problem.claims[number], self.truth[number]
+        bad = first_bad(truth)
+        if bad is not None:
+            sentence = f"The true gradient of {name} is {bad}: the loss has no derivative at this point."
+            title = "cannot tell: the true gradient is not finite"
+            return Finding(name, "CR090", title, sentence, "undecided", float("nan"))
+        if claim.shape != truth.shape:
+            return shape_finding(name, claim, truth, self.tolerance)
+        bad = first_bad(claim)
+        if bad is not None:
+            sentence = f"The claimed gradient of {name} is {bad}; the true one is finite."
+            return Finding(name, "CR199", "wrong: not a finite number", sentence, "unknown", float("inf"))
+        return None
+
+    # comparing ------------------------------------------------------------------------------------------------------
+
+    def _compare(self, numbers: list[int]) -> None:
+        found = self._followed(numbers)
+        if found is None:
+            self._without_graph(numbers)
+            return
+        graph, flows = found
+        flow = flows[0]
+        variables = {i: graph.variables[i] for i in numbers}
+        points = self._points(graph, flow, variables)
+        wrong = {
+            i for i in numbers for p in points if not p.trial.matches(variables[i], p.truth[variables[i]])
+        }
+        if not wrong:
+            self._all_correct(numbers, points, flow, graph)
+        elif not self._convention(numbers, points, graph, flow):
+            self._explain(numbers, wrong, points, graph, flows)
+
+    def _followed(self, numbers: list[int]) -> tuple[Traced, list[Flow]] | None:
+        """The graphs whose sweep agrees with the engine, that in the person's language first."""
+        try:
+            graph = traced(self.problem)
+        except ChainruleError as error:
+            self.notes.append(f"No mistake was searched for: {str(error).splitlines()[0]}")
+            return None
+        flows = []
+        for each in graph.graphs:
+            flow = Flow(each, [graph.variables[i] for i in numbers])
+            found = flow.at(values_at(each, {v: v.value for v in each.inputs})).gradients()
+            worst = max(relative_error(found[graph.variables[i]], self.truth[i]) for i in numbers)
+            if worst < 1e-6 or self._within_noise(
+                flow, found, {graph.variables[i]: self.truth[i] for i in numbers}
+            ):
+                flows.append(flow)
+        if flows:
+            return graph, flows
+        self.notes.append(
+            "No mistake was searched for: what was traced does not reproduce the engine's gradient."
+        )
+        return None
+
+    def _within_noise(self, flow: Flow, found: Any, truth: Any) -> bool:
+        values = values_at(flow.graph, {v: v.value for v in flow.graph.inputs})
+        floor = noise(flow, values, found, False, self.rng)
+        return all(np.abs(found[v] - truth[v]).max(initial=0.0) <= floor[v] for v in truth)
+
+    def _without_graph(self, numbers: list[int]) -> None:
+        for i in numbers:
+            error = relative_error(self.problem.claims[i], self.truth[i])
+            verdict = "correct" if error <= self.tolerance else "unknown"
+            code, title = ("CR000", "correct") if verdict == "correct" else ("CR199", "wrong")
+            sentence = (
+                ""
+                if verdict == "correct"
+                else "The loss could not be followed, so that no mistake can be named."
+            )
+            self.findings[i] = Finding(self.problem.names[i], code, title, sentence, verdict, error)
+
+    def _points(self, graph: Traced, flow: Flow, variables: dict[int, Variable]) -> list[_Point]:
+        """The user's point; and, where the claim is a function, random ones."""
+        inputs = {v: self.problem.values[i] for i, v in graph.variables.items()}
+        points = [
+            self._point(
+                flow, inputs, {variables[i]: self.problem.claims[i] for i in variables}, self.truth, variables
+            )
+        ]
+        for _ in range(4 if self.problem.function else 0):
+            moved = fresh({i: self.problem.values[i] for i in graph.variables}, self.rng)
+            claims = self.problem.claims_at(moved)
+            if claims is None:
+                continue
+            if all(np.array_equal(claims[i], c) for i, c in self.problem.claims.items()):
+                self.notes.append(
+                    "The claimed function gives the same arrays at every point; one point was compared."
+                )
+                break
+            try:
+                truth = self.problem.gradient(moved)
+            except ChainruleError:
+                continue
+            values = {v: moved.get(i, self.problem.values[i]) for i, v in graph.variables.items()}
+            arrays = [a for i in variables for a in (claims[i], truth[i])]
+            if all(np.isfinite(a).all() for a in arrays):
+                points.append(
+                    self._point(flow, values, {variables[i]: claims[i] for i in variables}, truth, variables)
+                )
+            if len(points) == 3:
+                break
+        self.points = len(points)
+        return points
+
+    def _point(
+        self, flow: Flow, inputs: dict[Variable, Any], claims: dict[Variable, Any], truth: Arrays,
+        variables: dict[int, Variable],
+    ) -> _Point:  # fmt: skip
+        values = values_at(flow.graph, inputs)
+        swept = flow.at(values)
+        true = {v: np.asarray(truth[i], np.float64) for i, v in variables.items()}
+        claims = {v: np.asarray(c, np.float64) for v, c in claims.items()}
+        floor = noise(flow, values, swept.gradients(), self.problem.single, self.rng)
+        tolerances = {
+            v: max(self.tolerance * (float(np.abs(true[v]).max(initial=0.0)) or 1e-300), floor[v])
+            for v in claims
+        }
+        return _Point(Trial(values, swept, claims, tolerances), true, inputs)
+
+    def _all_correct(self, numbers: list[int], points: list[_Point], flow: Flow, graph: Traced) -> None:
+        writer = self._writer(graph, flow, points)
+        for i in numbers:
+            self.findings[i] = writer.correct(i)
+
+    def _writer(self, graph: Traced, flow: Flow, points: list[_Point]) -> Writer:
+        scene = Scene(flow, points[0].trial.values, points[0].trial.claims)
+        return Writer(self.problem, graph, scene, self.truth, self.deadline)
+
+    # conventions ----------------------------------------------------------------------------------------------------
+
+    def _convention(self, numbers: list[int], points: list[_Point], graph: Traced, flow: Flow) -> bool:
+        """Whether everything that is claimed is the gradient of the loss times one number that means something."""
+        if not self.conventions or len(numbers) < len(self.problem.claims):
+            return False
+        factors = [common_factor(p.trial.claims, p.truth, p.trial.tolerances) for p in points]
+        known = [f for f in factors if f is not None]
+        if len(known) < len(points) or not np.allclose(
+            known, known[0], rtol=1e-3 if self.problem.single else 1e-6
+        ):
+            return False
+        factor = known[0]
+        writer = self._writer(graph, flow, points)
+        elements = sum(self.truth[i].size for i in numbers)
+        meaning = writer.convention(factor, certain=len(points) > 1 or elements > 3)
+        if meaning is None:
+            return False
+        for i in numbers:
+            error = relative_error(self.problem.claims[i], self.truth[i])
+            after = relative_error(self.problem.claims[i] / factor, self.truth[i])
+            self.findings[i] = writer.conventional(i, meaning, error, after)
+        return True
+
+    # explaining -----------------------------------------------------------------------------------------------------
+
+    def _explain(
+        self, numbers: list[int], wrong: set[int], points: list[_Point], graph: Traced, flows: list[Flow]
+    ) -> None:
+        """Search at a point where something is wrong, a random one if there is; confirm at the others."""
+        variables = {i: graph.variables[i] for i in numbers}
+        kinks = one_sided(flows[0], points[0].trial.values, points[0].trial.swept)
+        for i in sorted(wrong):
+            at_user = points[0].trial.matches(variables[i], points[0].truth[variables[i]])
+            elsewhere = all(p.trial.matches(variables[i], p.truth[variables[i]]) for p in points[1:])
+            if not at_user and elsewhere and kinks.covers(variables[i], points[0].trial):
+                self.findings[i] = kinks.finding(
+                    self.problem.names[i], variables[i], points[0].trial, self.truth[i]
+                )
+        wrong = {i for i in wrong if i not in self.findings}
+        ordered = points[1:] + points[:1]
+        here = next((p for p in ordered if any(p.wrong(variables[i]) for i in wrong)), points[0])
+        searched = [here, *(p for p in points if p is not here)]
+        scene = Scene(flows[0], here.trial.values, here.trial.claims)
+        correct = [variables[i] for i in numbers if i not in wrong]
+        search = Search([variables[i] for i in wrong], correct, self.deadline)
+        outcome = search.run(_language(flow, searched, 0.5 * i) for i, flow in enumerate(flows)) if wrong else Outcome()
+        self.stopped = outcome.stopped
+        writer = Writer(self.problem, graph, scene, self.truth, self.deadline)
+        if self._only_elsewhere(wrong, variables, points, outcome):
+            wrong = set()
+        for i in numbers:
+            if i in wrong:
+                matches = outcome.matches.get(variables[i], [])
+                error = max(
+                    relative_error(p.trial.claims[variables[i]], p.truth[variables[i]]) for p in points
+                )
+                self.findings[i] = writer.wrong(i, error, matches, sorted(wrong))
+            elif i not in self.findings:
+                self.findings[i] = writer.correct(i)
+
+    def _only_elsewhere(
+        self, wrong: set[int], variables: dict[int, Variable], points: list[_Point], outcome: Outcome
+    ) -> bool:
+        """Whether a claim is right at the given point and unexplained elsewhere: it may know that point only."""
+        if not wrong or any(points[0].wrong(variables[i]) for i in wrong) or outcome.matches:
+            return False
+        self.notes.append(
+            "The claimed function is right at the given point, but not at others; does it use values that were "
+            "computed at the given point? Only the given point counts."
+        )
+        return True
+
+
+def _language(flow: Flow, points: list[_Point], unlikely: float) -> Language:
+    """The search's view of the points in one of the graphs."""
+    trials = [p.narrowed(flow) for p in points]
+    scene = Scene(flow, trials[0].values, trials[0].claims)
+    for trial in trials:
+        scene.also_at(trial.values, trial.claims)
+    return Language(scene, trials, unlikely)
+
+
+class _Point:
+    """A trial together with the truth there, and what the inputs are."""
+
+    def __init__(self, trial: Trial, truth: dict[Variable, Any], inputs: dict[Variable, Any]) -> None:
+        self.trial, self.truth, self.inputs = trial, truth, inputs
+
+    def wrong(self, variable: Variable) -> bool:
+        """Whether the claim for a parameter is wrong here."""
+        return not self.trial.matches(variable, self.truth[variable])
+
+    def narrowed(self, flow: Flow) -> Trial:
+        """The trial for explanations: these must come much closer to a claim than the truth does."""
+        tolerances = {}
+        for v, claim in self.trial.claims.items():
+            gap = float(np.abs(claim - self.truth[v]).max(initial=0.0))
+            wide = self.trial.tolerances[v] * max(
+                1.0, scale_of(claim, self.truth[v]) / (scale_of(0.0, self.truth[v]) or 1.0)
+            )
+            tolerances[v] = min(wide, 1e-3 * gap) if self.wrong(v) else wide
+        values = values_at(flow.graph, self.inputs)
+        return Trial(values, flow.at(values), self.trial.claims, tolerances)

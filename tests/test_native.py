@@ -1,0 +1,235 @@
+"""Training as native code: the same as in NumPy, to rounding."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule import nn, optim, train
+from chainrule.data import Examples
+from chainrule.errors import InputError, OptionError, UnsupportedError
+from chainrule.tensor import Tensor
+from chainrule.train import native
+
+pytest.importorskip("llvmlite")
+rng = np.random.default_rng(0)
+X, LABELS = rng.normal(size=(70, 4)), rng.integers(0, 3, 70)
+WEIGHTS = rng.uniform(0.5, 2, 70)
+
+
+def run_of(
+    native_code: str, rule: str = "adam", weights: Any = None, dtype: Any = np.float64, **options: Any
+) -> Any:
+    model = nn.multilayer([4, 5, 3], "tanh", generator=0, dtype=dtype)
+    optimizer = optim.Optimizer(model.parameters(), rule, rate=0.05, **options.pop("rule_options", {}))
+    options = {"epochs": 4, "batch": 16, "order": np.random.default_rng(1)} | options
+    examples = Examples(X.astype(dtype), LABELS, weights)
+    return train.Training(model, examples, None, nn.cross_entropy, optimizer, compile=native_code, **options)
+
+
+def assert_same(first: Any, second: Any, tolerance: float = 1e-12) -> None:
+    for a, b in zip(first.history, second.history, strict=True):
+        assert a.training_loss == pytest.approx(b.training_loss, rel=tolerance)
+    for p, q in zip(first.optimizer.parameters, second.optimizer.parameters, strict=True):
+        assert p.dtype == q.dtype
+        np.testing.assert_allclose(p.data, q.data, rtol=tolerance, atol=tolerance)
+    for s, t in zip(first.optimizer.states, second.optimizer.states, strict=True):
+        assert s.keys() == t.keys()
+        for name in s:
+            np.testing.assert_allclose(s[name], t[name], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("rule", optim.RULES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+def test_every_rule_takes_the_same_steps(rule: str, dtype: Any, tolerance: float) -> None:
+    runs = [run_of(choice, rule, dtype=dtype) for choice in ("no", "yes")]
+    for run in runs:
+        run.run()
+    assert_same(*runs, tolerance)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"weights": WEIGHTS},
+        {"clip": 0.05},
+        {"schedule": optim.schedule("cosine")},
+        {"order": None, "batch": 70},
+        {"batch": 100},
+        {"rule": "sgd", "rule_options": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_of_a_run_mean_the_same(options: dict[str, Any]) -> None:
+    runs = []
+    for native_code in ("no", "yes"):
+        order = {"order": np.random.default_rng(1)} if "order" not in options else {}
+        runs.append(run_of(native_code, **options | order))
+        runs[-1].run()
+    assert_same(*runs)
+
+
+def test_weights_that_a_callback_puts_back_are_taken_over() -> None:
+    runs = []
+    for native_code in ("no", "yes"):
+        run = run_of(native_code)
+        state = run.model.state_dict()
+        run.run([lambda e, run=run, state=state: run.model.load_state_dict(state) if e.number == 2 else None])
+        runs.append(run)
+    assert_same(*runs)
+
+
+def test_a_native_run_is_continued_to_the_same_bits(tmp_path: Path) -> None:
+    whole, first, second = run_of("yes"), run_of("yes"), run_of("yes")
+    whole.run()
+    first.run([lambda epoch: epoch.number == 2])
+    train.save_checkpoint(first, tmp_path / "a.safetensors")
+    train.load_checkpoint(second, tmp_path / "a.safetensors")
+    second.run()
+    for p, q in zip(whole.optimizer.parameters, second.optimizer.parameters, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_after_training_the_weights_are_nobody_elses() -> None:
+    run = run_of("yes")
+    run.run()
+    before = [p.data for p in run.optimizer.parameters]
+    kept = [a.copy() for a in before]
+    run.epochs = 6
+    run.run()
+    for a, b in zip(before, kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_interrupted_run_has_the_weights_of_the_last_epoch() -> None:
+    run, whole = run_of("yes"), run_of("yes", epochs=2)
+
+    def interrupt(epoch: train.Epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run([interrupt])
+    whole.run()
+    assert_same(run, whole)
+
+
+def test_a_loss_that_sees_the_first_weights_for_ever_is_refused() -> None:
+    run = run_of("yes")
+    weight = run.model[0].weight
+
+    def loss(output: Any, targets: Any) -> Any:
+        return nn.cross_entropy(output, targets) + (weight**2).sum()
+
+    run = train.Training(run.model, run.training, None, loss, run.optimizer, compile="yes")
+    with pytest.raises(UnsupportedError, match="read it from the model"):
+        run.run()
+
+
+def test_a_penalty_that_reads_the_weights_from_the_model_is_right() -> None:
+    runs = []
+    for native_code in ("no", "yes"):
+        run = run_of(native_code)
+        model = run.model
+        run = train.Training(
+            model, run.training, None, lambda z, y, model=model: nn.cross_entropy(z, y) + (model[0].weight ** 2).sum(),
+            run.optimizer, 3, 16, compile=native_code,
+        )  # fmt: skip
+        run.run()
+        runs.append(run)
+    assert_same(*runs)
+
+
+def test_what_cannot_be_native_is_refused_with_the_reason_or_done_in_numpy() -> None:
+    dropout = nn.multilayer([4, 5, 3], "tanh", dropout=0.5, generator=0)
+    w = Tensor(np.zeros((4, 3)), requires_grad=True)
+
+    class Stream:
+        def batches(self, size: int, order: Any = None) -> Any:
+            return Examples(X, LABELS).batches(size)
+
+    plain = nn.multilayer([4, 5, 3], generator=0)
+    for model, source, options, message in (
+        (dropout, Examples(X, LABELS), {}, "Dropout draws random numbers"),
+        (lambda x: x @ w, Examples(X, LABELS), {}, "make it an nn.Module"),
+        (plain, Stream(), {}, "rows are not in memory"),
+        (plain, Examples(X, LABELS), {"accumulate": 2}, "accumulates gradients"),
+    ):
+        parameters = model.parameters() if isinstance(model, nn.Module) else [w]
+        arguments = (model, source, None, nn.cross_entropy, optim.Optimizer(parameters), 2, 16)
+        with pytest.raises(OptionError, match=message):
+            train.Training(*arguments, compile="yes", **options)  # type: ignore[arg-type]
+        assert len(train.Training(*arguments, **options).run()) == 2  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="compile='maybe': choose one of auto, yes, no"):
+        run_of("maybe")
+
+
+def test_native_code_is_chosen_by_the_amount_of_work() -> None:
+    assert not native.pays(run_of("no").optimizer, 100)
+    assert native.pays(run_of("no").optimizer, 100_000)
+    assert run_of("auto")._native is None
+    assert run_of("auto", epochs=100_000)._native is not None
+
+
+# train.loop ---------------------------------------------------------------------------------------------------
+
+
+def squared(params: Any, x: Any, y: Any) -> Any:
+    return ((np.tanh(x @ params["W"] + params["b"]) - y) ** 2).mean()
+
+
+@pytest.mark.parametrize("rule", optim.RULES)
+def test_a_function_of_parameters_is_trained_as_by_hand(rule: str) -> None:
+    params = {"W": rng.normal(size=(4, 2)), "b": np.zeros(2)}
+    y = rng.normal(size=(70, 2))
+    fitting = train.loop(squared, rule, params, rate=0.05)
+    losses = fitting.run((X, y), epochs=3, batch_size=32, shuffle=5)
+    order, made = np.random.default_rng(5), optim.rule(rule)
+    tensors = {name: Tensor(value, requires_grad=True) for name, value in params.items()}
+    optimizer, expected = optim.Optimizer(tensors.values(), rule, rate=0.05), []
+    for _ in range(3):
+        drawn = order.permutation(70)
+        for rows in (drawn[:32], drawn[32:64], drawn[64:]):
+            optimizer.zero_grad()
+            value = squared(tensors, X[rows], y[rows])
+            value.backward()
+            optimizer.step()
+            expected.append(float(value.item()))
+    assert made.title
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(fitting.params[name], tensor.data, rtol=1e-12)
+
+
+def test_a_loop_goes_on_where_it_was_and_takes_other_data() -> None:
+    start = {"W": np.zeros((4, 2)), "b": np.zeros(2)}
+    y = rng.normal(size=(70, 2))
+    once, twice = train.loop(squared, "adam", start), train.loop(squared, "adam", start)
+    once.run((X, y), epochs=4, batch_size=35)
+    twice.run((X, y), epochs=2, batch_size=35)
+    twice.run((X.copy(), y), epochs=2, batch_size=35)
+    np.testing.assert_array_equal(once.params["W"], twice.params["W"])
+    np.testing.assert_array_equal(start["W"], 0)
+
+
+def test_a_module_is_trained_in_place() -> None:
+    runs = [run_of("no", epochs=3), run_of("no", epochs=3)]
+    runs[0].run()
+    run = runs[1]
+    losses = train.loop(nn.cross_entropy, run.optimizer, run.model).run(
+        (X, LABELS), epochs=3, batch_size=16, shuffle=np.random.default_rng(1)
+    )
+    assert losses.shape == (15,)
+    for p, q in zip(runs[0].optimizer.parameters, run.optimizer.parameters, strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12, atol=1e-14)
+
+
+def test_loops_that_make_no_sense_are_refused() -> None:
+    model = nn.Linear(4, 3)
+    with pytest.raises(InputError, match=r"needs optim.Optimizer\(model.parameters"):
+        train.loop(nn.cross_entropy, "adam", model)
+    with pytest.raises(InputError, match="needs the name of an update rule"):
+        train.loop(squared, optim.Optimizer(model.parameters()), {"W": X})
+    with pytest.raises(OptionError, match="Adam has no option 'momentum'"):
+        train.loop(squared, "adam", {"W": X}, momentum=0.9)
