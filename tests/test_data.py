@@ -188,7 +188,9 @@ def test_columns_that_say_nothing_are_left_out_with_the_reason() -> None:
     table = Table.from_cells("t", ["x", "same", "none", "y"], [["1", "a", "", "p"], ["2", "a", "?", "q"]])
     preparation = Preparation.fit([table], "y")
     assert dict(preparation.left_out) == {"same": "it has one value only", "none": "it has no values"}
-    with pytest.raises(DataError, match=r"no column is left beside the target y \(same: it has one value only"):
+    with pytest.raises(
+        DataError, match=r"no column is left beside the target y \(same: it has one value only"
+    ):
         Preparation.fit([table.without("x")], "y")
 
 

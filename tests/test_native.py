@@ -115,16 +115,47 @@ def test_an_interrupted_run_has_the_weights_of_the_last_epoch() -> None:
     assert_same(run, whole)
 
 
-def test_a_loss_that_sees_the_first_weights_for_ever_is_refused() -> None:
-    run = run_of("yes")
-    weight = run.model[0].weight
+@pytest.mark.parametrize("elements", [False, True], ids=["the Tensor", "its elements"])
+def test_a_loss_that_sees_the_first_weights_for_ever_is_refused_or_done_in_numpy(
+    elements: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "WORTH", 0.0)
+    runs = {choice: run_of("no") for choice in ("no", "auto", "yes")}
+    for choice, run in runs.items():
+        weight = run.model[0].weight
+        weight = weight.data if elements else weight
 
-    def loss(output: Any, targets: Any) -> Any:
-        return nn.cross_entropy(output, targets) + (weight**2).sum()
+        def loss(output: Any, targets: Any, weight: Any = weight) -> Any:
+            return nn.cross_entropy(output, targets) + (weight**2).sum()
 
-    run = train.Training(run.model, run.training, None, loss, run.optimizer, compile="yes")
+        runs[choice] = train.Training(
+            run.model, run.training, None, loss, run.optimizer, 3, 16, np.random.default_rng(1), compile=choice
+        )
     with pytest.raises(UnsupportedError, match="read it from the model"):
+        runs["yes"].run()
+    assert len(runs["auto"].run()) == len(runs["no"].run()) == 3
+    assert runs["auto"]._native is None
+    assert_same(runs["auto"], runs["no"], 0)
+
+
+def test_a_step_that_llvm_cannot_compile_is_done_in_numpy(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from chainrule.graph.emit.llvm import kernel
+
+    def broken(*_: Any) -> bytes:
+        raise RuntimeError("no such register")
+
+    monkeypatch.setattr(native, "WORTH", 0.0)
+    monkeypatch.setattr(kernel, "object_code", broken)
+    monkeypatch.setattr(kernel, "_KNOWN", {})
+    runs = [run_of("no"), run_of("auto")]
+    for run in runs:
         run.run()
+    assert "could not be compiled: no such register" in caplog.text
+    assert_same(*runs, 0)
+    with pytest.raises(RuntimeError, match="no such register"):
+        run_of("yes").run()
 
 
 def test_a_penalty_that_reads_the_weights_from_the_model_is_right() -> None:

@@ -8,8 +8,10 @@ import sysconfig
 import textwrap
 import tomllib
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +56,15 @@ def fenced_blocks(text: str) -> Iterator[Block]:
     assert not marks, f"line {start - 1}: this block is never closed"
 
 
-def run_python(block: Block, path: Path, namespace: dict[str, Any]) -> None:
-    """Execute a block, as a doctest if it shows prompts; tracebacks name the document's own lines."""
+def run_python(block: Block, path: Path, namespace: dict[str, Any]) -> str:
+    """Execute a block, as a doctest if it shows prompts; returns what it prints.
+
+    Tracebacks name the document's own lines.
+    """
     if not block.code.lstrip().startswith(">>>"):
-        exec(compile("\n" * (block.line - 1) + block.code, path, "exec"), namespace)
-        return
+        with redirect_stdout(StringIO()) as printed:
+            exec(compile("\n" * (block.line - 1) + block.code, path, "exec"), namespace)
+        return printed.getvalue()
     test = doctest.DocTestParser().get_doctest(block.code, namespace, path.name, str(path), block.line - 1)
     report: list[str] = []
     doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(
@@ -66,6 +72,7 @@ def run_python(block: Block, path: Path, namespace: dict[str, Any]) -> None:
     )
     namespace.update(test.globs)
     assert not report, "".join(report)
+    return ""
 
 
 def run_commands(block: Block, path: Path) -> int:
@@ -79,15 +86,35 @@ def run_commands(block: Block, path: Path) -> int:
     return len(commands)
 
 
+def is_part(shown: str, printed: str) -> bool:
+    """Whether the lines of a block are in what was printed, one after the other.
+
+    Their indentation may be less, and the file and line of a function may be other ones, or left out.
+    """
+    shown, printed = (re.sub(r" \([\w./-]+, line \d+\)", "", text) for text in (shown, printed))
+    shown, printed = (re.sub(r"[\w./-]+, line \d+", "FILE, line N", text) for text in (shown, printed))
+    lines, out = shown.strip("\n").splitlines(), printed.splitlines()
+    parts = ("\n".join(out[i : i + len(lines)]) for i in range(len(out) - len(lines) + 1))
+    return any(textwrap.dedent(part).splitlines() == lines for part in parts)
+
+
 def run_document(path: Path) -> int:
-    """Execute a document from top to bottom in the current folder; how many examples it had."""
+    """Execute a document from top to bottom in the current folder; how many examples it had.
+
+    A block of text behind one of Python shows a part of what that prints.
+    """
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    executed = 0
+    executed, printed = 0, None
     for block in fenced_blocks(path.read_text(encoding="utf-8")):
+        if block.language == "text" and printed is not None:
+            assert is_part(block.code, printed), f"{path.name}, line {block.line}: printed was\n{printed}"
+            printed = None
+            continue
+        printed = None
         if block.excuse is not None:
             assert block.excuse, f"{path.name}, line {block.line}: not executed, and no reason is given"
         elif block.language in ("python", "pycon"):
-            run_python(block, path, namespace)
+            printed = run_python(block, path, namespace)
             executed += 1
         else:
             executed += run_commands(block, path)
@@ -110,6 +137,7 @@ def test_the_examples_of_a_document_run(path: Path, tmp_path: Path, monkeypatch:
         ("```console\n$ chainrule no-such-command\n```\n", "line 2: chainrule no-such-command"),
         ("<!-- not executed -->\n```python\n1 / 0\n```\n", "no reason is given"),
         ("```python\nx = 1\n", "line 1: this block is never closed"),
+        ("```python\nprint('one two')\n```\n```text\none three\n```\n", r"line 5: printed was\s+one two"),
     ],
 )
 def test_a_wrong_example_fails(tmp_path: Path, text: str, message: str) -> None:
@@ -147,7 +175,9 @@ def test_users_get_our_types() -> None:
 def test_the_package_is_small() -> None:
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     sizes = {path: path.stat().st_size for path in files}
-    facades = sum(n for path, n in sizes.items() if path.relative_to(PACKAGE).parts[0] in ("torch", "tensorflow"))
+    facades = sum(
+        n for path, n in sizes.items() if path.relative_to(PACKAGE).parts[0] in ("torch", "tensorflow")
+    )
     assert sum(sizes.values()) - facades < 2_000_000
     assert facades < 1_200_000
 

@@ -401,7 +401,11 @@ def changed(path: Path, target: Path, keys: tuple[Any, ...], value: Any) -> Path
         (("features", 1, "mean"), math.nan, "finite number, but is nan"),
         (("features", 1, "mean"), 10**400, "finite number, but is 1000"),
         (("features", 1, "scale"), 0, r"features\[1\].scale should be above 0"),
-        (("features", 0, "kind"), "pickle", r"features\[0\].kind should be one of numeric, boolean, date, category"),
+        (
+            ("features", 0, "kind"),
+            "pickle",
+            r"features\[0\].kind should be one of numeric, boolean, date, category",
+        ),
         (("features", 0, "categories"), [1], r"features\[0\].categories\[0\] in its .* should be text"),
         (("features", 0, "categories"), ["a", "a"], r"features\[0\].categories should be different"),
         (("features", 0, "dimension"), 10**9, "dimension should be from 0 to 1024"),

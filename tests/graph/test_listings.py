@@ -68,7 +68,3 @@ def test_a_long_function_is_derived_right() -> None:
     np.testing.assert_allclose(gradient, g, rtol=1e-10)
 
 
-def test_the_readme_shows_the_listing_of_the_sigmoid_network() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    shown = readme.split("```text\n")[1].split("```")[0]
-    assert shown in (Path(__file__).parent / "listings" / "sigmoid_4_2_3.txt").read_text(encoding="utf-8")

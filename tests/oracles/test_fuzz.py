@@ -1,4 +1,4 @@
-"""Damaged tables, model files and checkpoints: refused in a paragraph or worked with, never a traceback, never a hang."""
+"""Damaged tables, models and checkpoints: refused in a paragraph or worked with; no traceback, no hang."""
 
 import random
 import time
@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from chainrule.cli import main
 
-MESSAGES: list[str] = []
 TABLES = 250
 FILES = 400
 LONGEST = 20.0
@@ -28,7 +27,12 @@ OPTIONS: list[list[str]] = [
 ]  # fmt: skip
 
 TABLE_OPTIONS = {
-    "auto-mpg": [["--numeric", "horsepower"], ["--category", "year"], ["--leave-out", "origin"], ["--date", "year"]],
+    "auto-mpg": [
+        ["--numeric", "horsepower"],
+        ["--category", "year"],
+        ["--leave-out", "origin"],
+        ["--date", "year"],
+    ],
     "penguins": [["--class-weight", "balanced"], ["--task", "regression"], ["--category", "body_mass_g"]],
 }
 
@@ -69,7 +73,9 @@ def mutated(content: bytes, draw: random.Random) -> bytes:
         elif how == 4:
             del found[at : at + draw.randrange(1, 300)]
         else:
-            old, new = draw.choice([(b",", b";"), (b",", b"\t"), (b".", b","), (b"\n", b"\r\n"), (b"\n", b"\r")])
+            old, new = draw.choice(
+                [(b",", b";"), (b",", b"\t"), (b".", b","), (b"\n", b"\r\n"), (b"\n", b"\r")]
+            )
             found = bytearray(bytes(found).replace(old, new, draw.choice([-1, 1, 50])))
     return bytes(found[: draw.randrange(len(found) + 1)] if draw.random() < 0.1 else found)
 
@@ -83,18 +89,17 @@ def test_mutated_tables() -> None:
     codes = []
     for _ in range(TABLES):
         name, target, content = draw.choice(tables)
-        lines = content.splitlines(keepends=True)[: draw.choice([3, 15, 80, 400])]
-        Path("table.csv").write_bytes(mutated(b"".join(lines), draw))
+        header, *rows = content.splitlines(keepends=True)
+        rows = draw.sample(rows, min(len(rows), draw.choice([2, 15, 80, 400])))
+        Path("table.csv").write_bytes(mutated(b"".join([header, *rows]), draw))
         options = ["--epochs", "1", *draw.choice(OPTIONS + TABLE_OPTIONS[name])]
         result = chainrule("train", "table.csv", "--target", target, *options)
         codes.append(result.exit_code)
-        MESSAGES.append(result.output)
         left = {path.name for path in Path().iterdir()} - {"table.csv"}
         assert left == (set() if result.exit_code else {"table.safetensors", "table.svg"}), result.output
         for name in left:
             Path(name).unlink()
-    Path("/tmp/tables/m.txt").write_text("\n".join(m[m.index("Error"):] if "Error" in m else "ok" for m in MESSAGES))
-    assert 30 < codes.count(2) < TABLES - 30, "some are refused, and some are not"
+    assert 30 < codes.count(2) < TABLES - 20, "some are refused, and some are not"
 
 
 def saved_files() -> tuple[bytes, bytes]:
@@ -134,7 +139,9 @@ def test_mutated_models_and_checkpoints() -> None:
         if number % 2:
             result = chainrule("train", "--resume", "damaged.checkpoint.safetensors")
         else:
-            result = chainrule("predict", "damaged.checkpoint.safetensors", "--row", "Torgersen,39.1,18.7,181,3750,male")
+            result = chainrule(
+                "predict", "damaged.checkpoint.safetensors", "--row", "Torgersen,39.1,18.7,181,3750,male"
+            )
         codes.append(result.exit_code)
     assert codes.count(2) > FILES / 4
 

@@ -18,7 +18,9 @@ KILLS, PROCESSES, THROUGH = 56, 2, 1 << 30
 
 
 def finished(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    return {
+        path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")
+    }
 
 
 def arguments(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ import io
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from chainrule.train import (
     OutputFiles,
     Settings,
     TableTraining,
+    averaged,
     checkpoint_settings,
     config_text,
     hidden_sizes,
@@ -144,6 +145,7 @@ class Job:
             "target": self.target,
             "stream": self.stream,
             "every": self.every,
+            "settings": asdict(self.settings),
         }
 
 
@@ -174,7 +176,9 @@ def command(ctx: click.Context, /, as_json: bool, resume: str | None, **given: A
     with progress(training.settings.epochs, training.task.score_name, quiet=as_json) as show:
         interrupted = training.fit([show])
     evaluation, importance = training.evaluate(), training.importance()
-    training.save(job.files, evaluation, importance)
+    total = averaged(folds, evaluation) if folds else None
+    training.save(job.files, evaluation, importance, total)
+    evaluation = total or evaluation
     if not interrupted:
         job.files.checkpoint.unlink(missing_ok=True)
     if as_json:
@@ -224,7 +228,9 @@ def _resumed(path: str, options: dict[str, Any], say: Callable[[str], object]) -
             f"{path} does not say what was trained: it is no checkpoint of `chainrule train`"
         ) from error
     # Beside the checkpoint, whatever it says: a file from elsewhere must not choose where to write.
-    files = output_files("", None, Path(path).with_name(Path(path).name.removesuffix(CHECKPOINT) + ".safetensors"))
+    files = output_files(
+        "", None, Path(path).with_name(Path(path).name.removesuffix(CHECKPOINT) + ".safetensors")
+    )
     return Job(options.get("data", data), target, settings, stream, files, every, say, resume=path)
 
 
@@ -275,7 +281,8 @@ def _cross_validated(job: Job, runs: Any) -> list[Evaluation]:
     found = []
     for number, run in enumerate(runs, start=1):
         run.find_rate()
-        run.fit()
+        if run.fit():
+            raise KeyboardInterrupt
         found.append(run.evaluate())
         shown = f"{run.task.score_name} {found[-1].metrics[run.task.score_name]:.3f}"
         job.say(f"fold {number}/{job.settings.folds}  {shown}  ({len(run.history)} epochs)")
@@ -321,7 +328,7 @@ def _report(
         click.echo(folds_table(folds) + "\n")
     else:
         click.echo(metrics_table(evaluation) + "\n")
-    if evaluation.part != "test" and not folds:
+    if evaluation.part == "validation":
         click.echo(
             "these rows chose the epoch, so the figures flatter; --test 0.2 keeps rows that choose nothing\n"
         )

@@ -6,12 +6,12 @@
 {'horsepower': 6}
 """
 
-from chainrule.data.builtin import BUILT_IN, is_path, load, open_table
+from chainrule.data.builtin import BUILT_IN, built_in_file, is_path, load, open_table
 from chainrule.data.dialect import Dialect, dialect_of
 from chainrule.data.examples import Examples, Mixture, Source
 from chainrule.data.features import BooleanFeature, CategoryFeature, DateFeature, Feature, NumericFeature
 from chainrule.data.preparation import Preparation, identifiers, with_known_target
-from chainrule.data.reading import TableFile, in_form, read_table, table_file, table_of
+from chainrule.data.reading import TableFile, in_form, read_table, require_columns, table_file, table_of
 from chainrule.data.splitting import Split, fold_numbers, split_rows
 from chainrule.data.summaries import Summary, summarise
 from chainrule.data.table import Column, Form, Table
@@ -38,6 +38,7 @@ __all__ = [
     "Table",
     "TableFile",
     "Target",
+    "built_in_file",
     "dialect_of",
     "fold_numbers",
     "identifiers",
@@ -46,6 +47,7 @@ __all__ = [
     "load",
     "open_table",
     "read_table",
+    "require_columns",
     "split_rows",
     "summarise",
     "table_file",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from chainrule.data.reading import read_table
+from chainrule.data.reading import TableFile, read_table, table_file
 from chainrule.data.table import Form, Table, nearest
 from chainrule.errors import DataError
 from chainrule.suggestions import did_you_mean
@@ -44,8 +44,16 @@ def load(name: str, forms: Mapping[str, Form] | None = None, skip: Collection[st
             f"there is no data set {name!r}{did_you_mean(name, BUILT_IN)}: built in are "
             f"{', '.join(BUILT_IN)}; for a table of your own give the path of its file, such as {name}.csv"
         )
-    with as_file(files("chainrule.data") / "tables" / f"{name}.csv") as path:
-        return read_table(path, name, forms, skip)
+    return read_table(_path(name), name, forms, skip)
+
+
+def built_in_file(name: str) -> TableFile:
+    """The built-in table of that name as a file that is read in parts."""
+    return table_file(_path(name))
+
+
+def _path(name: str) -> Path:
+    return Path(str(files("chainrule.data"))) / "tables" / f"{name}.csv"
 
 
 def open_table(

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 """What a cell of a missing value contains, in lower case."""
 
-WORDS = (("no", "yes"), ("false", "true"), ("n", "y"), ("f", "t"), ("off", "on"), ("nein", "ja"), ("non", "oui"))
+WORDS = (
+    ("no", "yes"),
+    ("false", "true"),
+    ("n", "y"),
+    ("f", "t"),
+    ("off", "on"),
+    ("nein", "ja"),
+    ("non", "oui"),
+)
 """Pairs of words that a column of yes and no is written in."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.data.cells import Cells, ListedCells
 from chainrule.data.dialect import Dialect, dialect_of
 from chainrule.data.frames import csv_batches, frame_columns, parquet_batches
-from chainrule.data.table import Column, Form, Table, checked_names, number_column, text_column
+from chainrule.data.table import Column, Form, Table, checked_names, nearest, number_column, text_column
 from chainrule.errors import DataError
 
 LARGE = 8 << 20
@@ -78,14 +78,22 @@ def read_table(
     ("separated by ';', decimal comma", array([3.5, nan]))
     """
     file = table_file(path)
-    for what, names in (("forms", forms or {}), ("skip", skip)):
-        unknown = [n for n in names if n not in file.names]
-        if unknown:
-            raise DataError(f"{path} has no column {unknown[0]!r}, which is in {what}")
+    require_columns(file, [*(forms or {}), *skip])
     table = next(file.tables(EVERYTHING, forms, skip), None)
     if table is None:
         raise DataError(f"{path} has a header, but no rows of data")
     return Table(name or table.name, table.columns, table.how)
+
+
+def require_columns(file: TableFile, names: Iterable[str]) -> None:
+    """Refuse names of columns that a file does not have.
+
+    Raises:
+        DataError: the message names the first of them, the nearest, and all that there are.
+    """
+    for name in names:
+        if name not in file.names:
+            raise DataError(f"{file.name} has no column {name!r}{nearest(name, file.names)}")
 
 
 def table_of(data: Any, name: str = "table") -> Table:

@@ -74,5 +74,5 @@ def _held_out_counts(sizes: NDArray[Any], fraction: float) -> list[int]:
     counts[largest_remainders[: total - counts.sum()]] += 1
     counts = np.minimum(counts, sizes - 1)
     if counts.sum(initial=0) < 1:
-        raise DataError(f"{sizes.sum()} rows are too few to train on some and hold out others")
+        raise DataError(f"too few rows to train on some and hold out others: {sizes.sum()}")
     return [int(count) for count in counts]

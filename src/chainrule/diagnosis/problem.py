@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.diagnosis.written import writable
 from chainrule.errors import ChainruleError, IndependentWarning, InputError
 from chainrule.graph.along_axes import ALONG_AXES
 from chainrule.graph.ir import Graph, Variable
@@ -59,7 +60,7 @@ class Problem:
             raise InputError(
                 f"check(loss, args, claimed): the loss is {described(loss)}, which is no function"
             )
-        self.loss, self.name = loss, name_of(loss)
+        self.loss, self.name = writable(loss), name_of(loss)
         given = args if type(args) is tuple else (args,)
         self.given = mapped(as_array, given)
         self.paths = [(i, path) for i, tree in enumerate(self.given) for path, _ in leaves(tree)]

@@ -23,6 +23,10 @@ from chainrule.errors import InputError
 from chainrule.trees import leaves, mapped
 
 
+QUICK, MINIMUM = 1.5, 0.5
+"""So many seconds are first spent on each rate that may be the right one, and at least on any."""
+
+
 def check_step(
     loss: Callable[..., Any], step: Callable[..., Any], params: Any, *, rate: float | None = None, data: Any = (),
     seconds: float = 10.0, seed: int = 0, tolerance: float | None = None, mute: tuple[str, ...] = (),
@@ -290,18 +294,28 @@ class _StepCheck:
         candidates = self._candidates(ratios)
         best: dict[int, tuple[Finding, float]] = {}
         for rate in candidates:
-            for i, finding in self._at_rates(rest, {i: rate for i in rest}, ratios, len(candidates)).items():
-                if i not in best or _badness(finding) < _badness(best[i][0]):
-                    best[i] = finding, rate
-            if all(_badness(f) == 0 for f, _ in best.values()):
-                break
+            self._improve(best, rest, rate, ratios, min(QUICK, self._left() / len(candidates)))
         for i, (finding, rate) in best.items():
-            unequal = self._unequal(i, rate, ratios, candidates) if _badness(finding) > 1 else None
-            self.findings[i] = unequal or finding
+            unequal = self._unequal(i, rate, ratios, candidates) if finding.verdict == "unknown" else None
+            best[i] = unequal or finding, rate
+        for rate in candidates:
+            if any(f.verdict == "unknown" for f, _ in best.values()) and self._left() > QUICK:
+                self._improve(best, rest, rate, ratios, self._left() / len(candidates))
+        self.findings |= {i: f for i, (f, _) in best.items()}
         if self.rate is None and best:
             rates = sorted({rate for f, rate in best.values()})
             self.rate = rates[0]
             self.notes.append(f"The rate is taken to be {', '.join(f'{r:.6g}' for r in rates)}, a number of {self.step.step_name}.")
+
+    def _improve(
+        self, best: dict[int, tuple[Finding, float]], rest: list[int], rate: float, ratios: dict[int, float], seconds: float
+    ) -> None:
+        """Search at another rate, unless everything is explained; keep what explains more."""
+        if all(i in best and _badness(best[i][0]) <= 1 for i in rest):
+            return
+        for i, finding in self._at_rates(rest, dict.fromkeys(rest, rate), ratios, seconds).items():
+            if i not in best or _badness(finding) < _badness(best[i][0]):
+                best[i] = finding, rate
 
     def _candidates(self, ratios: dict[int, float]) -> list[float]:
         if self.given_rate is not None:
@@ -322,7 +336,7 @@ class _StepCheck:
         return rate
 
     def _at_rates(
-        self, rest: list[int], rates: dict[int, Any], ratios: dict[int, float], share: int = 1
+        self, rest: list[int], rates: dict[int, Any], ratios: dict[int, float], seconds: float
     ) -> dict[int, Finding]:
         """What the core says of some parameters if these are the rates; those along the gradient have their own."""
         step, count = self.step, len(self.step.values)
@@ -334,11 +348,13 @@ class _StepCheck:
             return [m / divisors.get(i, 1.0) for i, m in enumerate(moved)]
 
         known = sorted({*rest, *ratios})
-        left = max(0.5, (self.deadline - time.monotonic()) / share)
-        report = examined(self._problem(known, claims), left, self.seed, self._tolerance(rest, divisors), self.mute)
+        report = examined(self._problem(known, claims), seconds, self.seed, self._tolerance(rest, divisors), self.mute)
         by_name = dict(zip([self.step.names[i] for i in known], report.findings, strict=True))
         self.notes += [n for n in report.notes if n not in self.notes]
         return {i: _as_update(by_name[step.names[i]], self.step.name) for i in rest}
+
+    def _left(self) -> float:
+        return max(MINIMUM, self.deadline - time.monotonic())
 
     def _tolerance(self, rest: list[int], divisors: dict[int, Any]) -> float | None:
         """Movements are differences of parameters: what rounding these loses is no mistake."""
@@ -358,9 +374,9 @@ class _StepCheck:
             error = relative_error(m.moves[0] / (self.rate or float(np.median(rates))), m.gradients[0])
             return Finding(m.name, "CR202", CATALOGUE["CR202"].title, _rates_in_words(m.name, rates), "wrong", error, after)
         for pattern in _patterns(m.shape, candidates):
-            if time.monotonic() > self.deadline:
+            if self._left() <= MINIMUM:
                 return None
-            found = self._at_rates([number], {number: pattern}, ratios, 4)[number]
+            found = self._at_rates([number], {number: pattern}, ratios, QUICK)[number]
             if _badness(found) <= 2 and found.verdict in ("wrong", "correct"):
                 codes = [c for c in found.code.split("+") if c != "CR000"] + ["CR202"]
                 title = ", and ".join(CATALOGUE[c].title for c in codes)

@@ -39,10 +39,13 @@ def writable(function: Callable[..., Any], *others: Any) -> Callable[..., Any]:
     array([2., 2., 2.])
     """
 
+    scopes: list[dict[str, Any]] = []
+
     def followed(*args: Any, **kwargs: Any) -> Any:
         if not any(isinstance(leaf, Tensor) for _, leaf in leaves((args, kwargs))):
             return function(*args, **kwargs)
-        with _substituted(_scopes(function, others)):
+        scopes[:] = scopes or _scopes(function, others)
+        with _substituted(scopes):
             return function(*args, **kwargs)
 
     return update_wrapper(followed, function)

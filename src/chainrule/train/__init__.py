@@ -29,7 +29,7 @@ from chainrule.train.picture import loss_curve, page
 from chainrule.train.rates import search_rate
 from chainrule.train.settings import Settings, config_text, hidden_sizes, read_config, settings_of
 from chainrule.train.tabular import TableTraining
-from chainrule.train.tasks import Classification, Evaluation, Regression, softmax, task_of
+from chainrule.train.tasks import Classification, Evaluation, Regression, averaged, softmax, task_of
 from chainrule.train.training import Epoch, Training, evaluate, fit
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Vectors",
     "accuracy",
     "area_under_roc",
+    "averaged",
     "balanced_accuracy",
     "check_parameters",
     "checkpoint_settings",

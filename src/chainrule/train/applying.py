@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chainrule.data import BUILT_IN, Table, is_path, load, table_file, with_known_target
+from chainrule.data import BUILT_IN, Table, built_in_file, require_columns, table_file, with_known_target
 from chainrule.errors import DataError
-from chainrule.suggestions import did_you_mean
 from chainrule.train.model import TableModel
 from chainrule.train.tasks import Evaluation
 
@@ -22,28 +21,14 @@ def model_tables(model: TableModel, data: str, *, with_target: bool = False) -> 
     """
     target = model.preparation.target
     forms = model.forms | ({target.name: target.form} if with_target else {})
-    if not is_path(data) and data in BUILT_IN:
-        table = load(data)
-        _require(model, table.names, forms, data)
-        yield load(data, forms, [name for name in table.names if name not in forms])
-        return
-    file = table_file(data)
-    _require(model, file.names, forms, data)
+    file = built_in_file(data) if data in BUILT_IN else table_file(data)
+    require_columns(file, forms)
     empty = True
     for table in file.tables(PART, forms, [name for name in file.names if name not in forms]):
         empty = False
         yield table
     if empty:
         raise DataError(f"{data} has a header, but no rows of data")
-
-
-def _require(model: TableModel, names: list[str], forms: object, data: str) -> None:
-    for name in forms:  # type: ignore[attr-defined]
-        if name not in names:
-            raise DataError(
-                f"{data} has no column {name!r}{did_you_mean(name, names)}, which {model.name}'s model needs; it has "
-                f"{', '.join(names[:20])}"
-            )
 
 
 def evaluate_model(model: TableModel, table: Table) -> Evaluation:

@@ -24,6 +24,11 @@ COMPILE = ("auto", "yes", "no")
 WORTH = 1.0
 """Seconds that must be saved before code is compiled for it: about twice what compiling takes."""
 
+_THROUGH_THE_MODEL = (
+    "In native code the parameters are replaced in the model: a loss that uses one should read it from the model "
+    "(model.weight) each time it is called."
+)
+
 
 def pays(optimizer: Optimizer, steps: int) -> bool:
     """Whether `steps` steps in NumPy lose more time beside their arithmetic than compiling them takes.
@@ -71,7 +76,7 @@ class NativeSteps:
         if training.weights is not None:
             data["weights"] = training.weights
         self.loop = NativeLoop(step, self._state(), data)
-        self._checked: set[int] = set()
+        self._prepared: set[int] = set()
         self._shown: list[Any] = []
 
     def epoch(self, batch: int, order: np.random.Generator | None) -> float:
@@ -96,9 +101,9 @@ class NativeSteps:
 
     def _trained(self, drawn: NDArray[np.int64], batch: int) -> list[tuple[NDArray[Any], int]]:
         """The losses of the steps, in order, with the rows of each: the last mini-batch may have fewer."""
+        self.prepare(batch)
         self._take_over()
         whole = len(drawn) - len(drawn) % batch
-        self._check({size for size in (batch if whole else 0, len(drawn) - whole) if size})
         try:
             done = [(losses, batch) for losses in self.loop.chunks(drawn[:whole], batch)] if whole else []
             if whole < len(drawn):
@@ -108,17 +113,28 @@ class NativeSteps:
             self._show()
         return done
 
-    def _check(self, sizes: set[int]) -> None:
-        """Refuse a loss that reaches the parameters by another way than through the model: it would see old ones."""
-        for size in sizes - self._checked:
-            arrays = [parameter.data for parameter in self.optimizer.parameters]
-            for constant in self.loop.constants(size):
-                if any(np.may_share_memory(constant, array) for array in arrays):
-                    raise UnsupportedError(
-                        "the loss uses a parameter that it did not find in the model while it was called, and would "
-                        "see its first value for ever; read it from the model (model.weight) inside the loss"
-                    )
-            self._checked.add(size)
+    def prepare(self, batch: int) -> None:
+        """Compile the steps for mini-batches of a size, and for a smaller last one.
+
+        Raises UnsupportedError for a loss that reaches the parameters by another way than through the model: it would
+        see old ones.
+        """
+        rows = self.training.rows
+        sizes = {min(batch, rows), rows % batch} - {0} - self._prepared
+        arrays = [parameter.data for parameter in self.optimizer.parameters]
+        self.model.train()
+        for size in sizes:
+            try:
+                with np.errstate(all="ignore"):
+                    constants = self.loop.constants(size)
+            except UnsupportedError as error:
+                raise UnsupportedError(f"{error}\n{_THROUGH_THE_MODEL}") from error
+            if any(np.may_share_memory(constant, array) for constant in constants for array in arrays):
+                raise UnsupportedError(
+                    f"the loss uses the elements of a parameter that it did not find in the model, and would see its "
+                    f"first values for ever.\n{_THROUGH_THE_MODEL}"
+                )
+            self._prepared.add(size)
 
     def finish(self) -> None:
         """Give the parameters and the optimizer arrays of their own."""

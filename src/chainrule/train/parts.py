@@ -157,17 +157,16 @@ def _held_out(
 
 
 def _part_file(path: str, table: Table, target: str) -> Table:
-    found = read_table(path, None, {column.name: column.form for column in table.columns})
-    for name in table.names:
-        found.column(name)
-    return known_rows(found, target)
+    return known_rows(read_table(path, None, {column.name: column.form for column in table.columns}), target)
 
 
 def _encoded(
     table: Table, target: str, settings: Settings, training: Table, validation: Table, test: Table | None
 ) -> Parts:
     named = [*settings.numeric, *settings.category, *settings.date, target]
-    preparation = Preparation.fit([training], target, _task(table, target, settings), identifiers(table, named))
+    preparation = Preparation.fit(
+        [training], target, _task(table, target, settings), identifiers(table, named)
+    )
     examples, checked = (
         weighed(preparation.examples_of(part), preparation, settings) for part in (training, validation)
     )

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.data import Examples, Form, Preparation, Table, TableFile, identifiers, with_known_target
+from chainrule.data import (
+    Examples,
+    Form,
+    Preparation,
+    Table,
+    TableFile,
+    identifiers,
+    require_columns,
+    with_known_target,
+)
 from chainrule.errors import DataError, OptionError
 from chainrule.train.parts import Parts, example_of, weighed
 from chainrule.train.settings import Settings
@@ -98,10 +107,10 @@ def stream_parts(file: TableFile, target: str, settings: Settings) -> Parts:
         raise OptionError(
             "--stream: parts are fractions of the one file; --folds and files of rows need it in memory"
         )
+    require_columns(file, [target, *settings.forms, *settings.leave_out])
     first = next(file.tables(PART, settings.forms, settings.leave_out), None)
     if first is None:
         raise DataError(f"{file.name} has a header, but no rows of data")
-    first.column(target)
     forms = {column.name: settings.forms.get(column.name, column.form) for column in first.columns}
     named = [*settings.numeric, *settings.category, *settings.date, target]
     out = identifiers(first, named)

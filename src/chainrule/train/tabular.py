@@ -217,7 +217,7 @@ class TableTraining:
     def _save_checkpoint(self, best: Best) -> None:
         if self.checkpoint is not None:
             arrays = {BEST + name: value for name, value in best.state.items()}
-            state = self.origin | {"settings": asdict(self.settings), "fingerprint": self.parts.fingerprint}
+            state = self.origin | {"fingerprint": self.parts.fingerprint}
             save_checkpoint(self.run, self.checkpoint, arrays=arrays, settings=state)
 
     def resume(self, path: str | Path) -> None:
@@ -294,8 +294,16 @@ class TableTraining:
             },
         )
 
-    def save(self, files: OutputFiles, evaluation: Evaluation, importance: Mapping[str, float]) -> None:
+    def save(
+        self,
+        files: OutputFiles,
+        evaluation: Evaluation,
+        importance: Mapping[str, float],
+        total: Evaluation | None = None,
+    ) -> None:
         """Write the model and the pictures; a checkpoint of this run is no longer needed then.
+
+        The metrics that are saved are those of `total`, of cross-validation, where there is one.
 
         Raises:
             OutputError: a file cannot be written.
@@ -307,7 +315,8 @@ class TableTraining:
             importance_bars(importance, self.task.score_name),
         ]
         write_atomically(files.curve, page(pictures).encode())
-        save_model(self.model(evaluation.metrics, evaluation.part), files.model)
+        told = total or evaluation
+        save_model(self.model(told.metrics, told.part), files.model)
 
     def example_row(self) -> list[str]:
         """The cells of a row that `TableModel.predict` takes: the first of the training part that lacks none."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -47,6 +47,27 @@ class Evaluation:
     confusion: NDArray[np.int64] | None
     outputs: NDArray[Any] = field(repr=False)
     targets: NDArray[Any] = field(repr=False)
+
+
+def averaged(folds: Sequence[Evaluation], last: Evaluation) -> Evaluation:
+    """The evaluation by cross-validation: mean metrics, all rows in one confusion table; outputs of `last`."""
+    guess = list(last.baselines)
+    columns = [[fold.metrics, *fold.baselines.values()] for fold in folds]
+    means = [
+        {name: float(np.mean([one[i][name] for one in columns])) for name in last.metrics}
+        for i in range(1 + len(guess))
+    ]
+    tables = [fold.confusion for fold in folds if fold.confusion is not None]
+    confusion: NDArray[np.int64] | None = np.sum(tables, axis=0) if tables else None
+    rows = sum(fold.rows for fold in folds)
+    return replace(
+        last,
+        part=f"{len(folds)} folds",
+        rows=rows,
+        metrics=means[0],
+        baselines=dict(zip(guess, means[1:], strict=True)),
+        confusion=confusion,
+    )
 
 
 class Task(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Examples, Source
-from chainrule.errors import DataError, DivergedError, OptionError
+from chainrule.errors import DataError, DivergedError, OptionError, UnsupportedError
 from chainrule.modes import no_grad
 from chainrule.nn import Module
 from chainrule.optim import Optimizer, Schedule, clip_norm, schedule
 from chainrule.tensor import Tensor
 from chainrule.train.native import NativeSteps, checked, obstacle, pays, steps_of
+
+logger = logging.getLogger("chainrule")
 
 Model = Callable[[Any], Tensor]
 Loss = Callable[..., Tensor]
@@ -74,8 +77,8 @@ class Training:
         schedule: the factor on the optimizer's rate, by how much of the training is done.
         clip: the longest gradient, all parameters together; None for no limit.
         accumulate: mini-batches for each step: as one step on a batch so many times as large.
-        compile: whether the steps are native code ("yes", "no"), or "auto": where that saves more time than
-            compiling takes. The result is the same to rounding.
+        compile: whether the steps are native code ("yes", "no"), or "auto": where that is possible, and saves more
+            time than compiling takes. The result is the same to rounding.
         history: the epochs so far.
     """
 
@@ -129,9 +132,11 @@ class Training:
 
         Raises:
             DivergedError: the loss became infinite or NaN.
+            UnsupportedError: with compile="yes", the loss cannot be traced.
         """
         before = self.history[-1].seconds if self.history else 0.0
         start, callbacks = time.perf_counter() - before, list(callbacks)
+        self._prepare_native_steps()
         try:
             while len(self.history) < self.epochs:
                 epoch = self._epoch(len(self.history) + 1, start)
@@ -143,6 +148,19 @@ class Training:
             if self._native is not None:
                 self._native.finish()
         return self.history
+
+    def _prepare_native_steps(self) -> None:
+        """Compile them; with compile="auto", what cannot be compiled is done in NumPy, which finds true mistakes too."""
+        if self._native is None:
+            return
+        try:
+            self._native.prepare(self.batch)
+        except Exception as reason:
+            if self.compile == "yes":
+                raise
+            level = logging.DEBUG if isinstance(reason, UnsupportedError) else logging.WARNING
+            logger.log(level, "training runs in NumPy, because its step could not be compiled: %s", reason)
+            self._native = None
 
     def _epoch(self, number: int, start: float) -> Epoch:
         rate = self.optimizer.rate = self.rate * self.schedule((number - 1) / self.epochs)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.graph.emit.expansion import expanded
 from chainrule.graph.emit.llvm.entry import entry
 from chainrule.graph.emit.llvm.indexing import OUT_OF_BOUNDS
-from chainrule.graph.emit.llvm.native import Library, address_of, blas, object_code, optimised
+from chainrule.graph.emit.llvm.likeness import likeness
+from chainrule.graph.emit.llvm.native import Library, address_of, blas, cache_folder, object_code, optimised
 from chainrule.graph.emit.llvm.program import Called, Lowered
 from chainrule.graph.emit.llvm.repeating import Layout, write_loop
 from chainrule.graph.emit.llvm.values import View
@@ -21,6 +22,22 @@ from chainrule.typing import Array
 
 _LOOP = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 5, ctypes.c_int64)
 _SEGMENT = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
+
+MOST = 64
+"""So much code is remembered in memory, so that a function that is made anew, as in each fit, is not compiled anew."""
+
+
+class _Made(NamedTuple):
+    """What is made of a graph: it depends on no value of its arrays."""
+
+    lowered: Lowered
+    text: str
+    library: Library | None
+    addresses: dict[str, int]
+
+
+_KNOWN: dict[Hashable, _Made] = {}
+"""By likeness of the graph and the options; the code that was used last is at the end."""
 
 
 class Kernel:
@@ -39,19 +56,38 @@ class Kernel:
         loop: Sequence[int] | None = None,
     ) -> None:
         self.graph = expanded(graph)
-        self.lowered: Lowered = lowered(self.graph, "kernel", assume_finite)
         self.results = [(tuple(a.shape), np.asarray(a.value).dtype) for a in self.graph.outputs]
-        names = tuple(s for s in self.lowered.steps if isinstance(s, str))
-        if loop is not None and self.is_native:
-            names += (write_loop(self.lowered.module, names[0], self._layout(loop)),)
-        self.text = str(self.lowered.module)
-        self.library = Library(object_code(self.text, keep), names) if names else None
-        self.addresses = {n: self.library.address(n) for n in names} if self.library else {}
+        made = self._made(keep, assume_finite, None if loop is None else tuple(loop))
+        self.lowered, self.text, self.library, self.addresses = made
         self.constants = [np.ascontiguousarray(c.value) for c in self.graph.constants]
         self.entry = self._entry() if self.is_native else None
 
-    def _layout(self, row_bytes: Sequence[int]) -> Layout:
-        states, slots = len(self.results) - 1, self.lowered.slots
+    def _made(self, keep: bool, assume_finite: bool, loop: tuple[int, ...] | None) -> _Made:
+        """The code; that of an earlier graph if it is the same program."""
+        like = likeness(self.graph)
+        key = None if like is None else (like, keep, assume_finite, loop, cache_folder())
+        if key in _KNOWN:
+            _KNOWN[key] = made = _KNOWN.pop(key)
+            return made
+        made = self._new(keep, assume_finite, loop)
+        if key is not None and all(isinstance(step, str) for step in made.lowered.steps):
+            _KNOWN[key] = made
+            while len(_KNOWN) > MOST:
+                _KNOWN.pop(next(iter(_KNOWN)))
+        return made
+
+    def _new(self, keep: bool, assume_finite: bool, loop: tuple[int, ...] | None) -> _Made:
+        written = lowered(self.graph, "kernel", assume_finite)
+        names = tuple(s for s in written.steps if isinstance(s, str))
+        if loop is not None and len(written.steps) == len(names) == 1:
+            names += (write_loop(written.module, names[0], self._layout(loop, written.slots)),)
+        text = str(written.module)
+        library = Library(object_code(text, keep), names) if names else None
+        addresses = {n: library.address(n) for n in names} if library else {}
+        return _Made(written._replace(module=None), text, library, addresses)
+
+    def _layout(self, row_bytes: Sequence[int], slots: int) -> Layout:
+        states = len(self.results) - 1
         rows = self.graph.inputs[states].shape[0] if row_bytes else 0
         loss = len(self.graph.inputs) + len(self.graph.constants) + states
         return Layout(states, rows, row_bytes, slots, loss, self.results[-1][1].itemsize)
@@ -109,8 +145,8 @@ class Kernel:
         names = all_names(self.graph)
         total = sum(note.work for note in self.lowered.report) or 1
         lines = [
-            (text(note.equation, names), f"{note.work / total:4.0%}" if note.work else "", note.how)
-            for note in self.lowered.report
+            (text(equation, names), f"{note.work / total:4.0%}" if note.work else "", note.how)
+            for equation, note in zip(self.graph.equations, self.lowered.report, strict=True)
         ]
         width = max((len(line[0]) for line in lines), default=0)
         segments = sum(isinstance(s, str) for s in self.lowered.steps)

@@ -40,7 +40,6 @@ class Called(NamedTuple):
 class Note(NamedTuple):
     """What an equation has become, and about how many instructions it takes."""
 
-    equation: Equation
     how: str
     work: float
 
@@ -235,16 +234,16 @@ class Lowering:
         out = equation.outputs[0]
         value = self.values[out]
         if self.steps and isinstance(self.steps[-1], Called) and self.steps[-1].equation is equation:
-            return Note(equation, "computed by NumPy", 0)
+            return Note("computed by NumPy", 0)
         if isinstance(value, Lazy):
-            return Note(equation, "written into the loops that use it", 0)
+            return Note("written into the loops that use it", 0)
         sizes = [size_of(a.shape) for a in (*equation.inputs, out)]
         work = float(math.prod(sizes) ** 0.5) if equation.name == "matmul" else float(max(sizes))
         if equation.name in MOVES and value.memory.first < self.clock:
-            return Note(equation, "another view of the same memory", 0)
+            return Note("another view of the same memory", 0)
         place = "result" if value.memory.slot is not None else f"{value.memory.size} bytes"
         order = "".join(f" axis {a}" for a in value.order) if len(value.shape) > 1 else ""
-        return Note(equation, f"loops; {place}" + (f", in the order{order}" if order else ""), work)
+        return Note(f"loops; {place}" + (f", in the order{order}" if order else ""), work)
 
     def bind(self, equation: Equation, value: Value) -> None:
         """Let the output of an equation be `value`; write it to memory where that pays."""
