@@ -19,12 +19,19 @@ from chainrule.compiled.verification import CompiledMismatch
 from chainrule.errors import InputError, UnsupportedError
 
 pytest.importorskip("llvmlite")
+from chainrule.graph.emit.llvm import kernel  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(kernel, "_KNOWN", {})
     return tmp_path / "cache"
+
+
+def forget_what_is_in_memory() -> None:
+    """As if a new process had begun."""
+    kernel._KNOWN.clear()
 
 
 def compilations(caplog: pytest.LogCaptureFixture) -> int:
@@ -479,8 +486,27 @@ def test_code_is_kept_and_found_again(own_cache: Path, monkeypatch: pytest.Monke
         raise AssertionError("compiled although it was kept")
 
     monkeypatch.setattr(native, "_compiled", refuse)
+    forget_what_is_in_memory()
     same(compile(lambda x: x * 3 + 1)(x), x * 3 + 1)
     assert entries(own_cache) == kept
+
+
+def test_the_same_program_is_written_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weights = np.arange(5.0), [np.full(5, 2.0), np.full(5, -3.0)]
+    same(compile(lambda x: np.tanh(x) * weights[0])(x), np.tanh(x) * 2)
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("written although it is the same program")
+
+    monkeypatch.setattr(kernel, "lowered", refuse)
+    other = compile(lambda y: np.tanh(y) * weights[1], backend="llvm")
+    same(other(x + 1), np.tanh(x + 1) * -3)
+    assert "tanh(y)" in other.report()
+    for f in (lambda x: np.tanh(x) * 2.0, lambda x: np.tanh(x) + weights[1], lambda x: np.tanh(weights[1]) * x):
+        with pytest.raises(AssertionError, match="written although"):
+            compile(f, backend="llvm")(x)
+    with pytest.raises(AssertionError, match="written although"):
+        other(x.astype(np.float32))
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
@@ -490,6 +516,7 @@ def test_a_damaged_entry_is_compiled_again(damage: bytes | None, own_cache: Path
     sound = {path: path.read_bytes() for path in entries(own_cache)}
     for path, content in sound.items():
         path.write_bytes(content[:-9] + b"x" * 9 if damage is None else damage)
+    forget_what_is_in_memory()
     same(compile(lambda x: x * 5 + 1)(x), x * 5 + 1)
     repaired = {path: path.read_bytes() for path in entries(own_cache)}
     assert any(repaired[path] == content for path, content in sound.items())

@@ -88,7 +88,7 @@ def test_what_is_saved_runs_alone(model: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["{}:branch", "--args", "2.0"], r"a branch depends on its value"),
-        (["{}:loss", "--args", "W", "--argnums", "x"], r"--argnums 'x': give numbers"),
+        (["{}:loss", "--args", "W", "--argnums", "x"], r"--argnums 'x': give the numbers"),
         (["{}:loss", "--args", "W", "--argnums", "3"], r"argument 3, but was given 1"),
         (["{}:parabola", "--args", "3"], r"no floating-point numbers"),
         (["{}:nothing", "--args", "3"], r"nothing"),

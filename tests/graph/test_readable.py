@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -40,9 +41,9 @@ def batch_mean(x: Any) -> Any:
         (lambda x: ((x[1:] - x[:-1]) ** 2).sum(), Y, "placed(2 * D, np.s_[1:], (5,))"),
         (lambda x: (x[1, ...] * x[2]).sum(), X, "U1 = x[1]  "),
         (masked, X[:4], "np.where(C, -1e9, s / 2)"),
-        (masked, X[:4], "d_s = np.where(C, 0, d_U) / 2"),
-        (hinge, Y[:4], "d_w = w + X.T @ d_Z"),
-        (hinge, Y[:4], "np.heaviside(1 - P, 0.5) / 5"),
+        (masked, X[:4], "d_s = np.where(C, 0, 1 - A * A) / 2"),
+        (hinge, Y[:4], " + w  #"),
+        (hinge, Y[:4], "np.heaviside(D, 0.5) * Y / 5"),
         (batch_mean, X, "mean = 1 / 6 * np.sum(x, axis=0)"),
         (lambda w: (X @ w).mean(), Y[:4], "d_w = X.T @ np.full(5, 1 / 5)"),
         (lambda x: sum(v * v for v in x), Y[:3], "2 * v3"),
@@ -63,15 +64,14 @@ def test_a_derivation_reads_as_it_would_be_written(f: Callable[..., Any], x: Any
 
 
 def test_a_condition_is_not_taken_for_a_number() -> None:
-    product = cr.derive(masked, X[:4], order=2).function(X[:4], Y[:4] + np.zeros((4, 4)))[2]
-    np.testing.assert_allclose(product, cr.hvp(masked, X[:4], Y[:4] + np.zeros((4, 4))), rtol=1e-10)
+    direction = np.cos(X[:4])
+    product = cr.derive(masked, X[:4], order=2).function(X[:4], direction)[2]
+    np.testing.assert_allclose(product, cr.hvp(masked, (X[:4],), (direction,)), rtol=1e-10)
 
 
 def test_zeros_are_not_what_another_array_happens_to_be() -> None:
     ones = np.ones(5)
-    assert "np.zeros(5)" in str(
-        cr.derive(lambda x: ((x + 0 * ones) * ones).sum(), Y)
-    ) or "1 - ones" not in str(cr.derive(lambda x: ((x + 0 * ones) * ones).sum(), Y))
+    assert "1 - ones" not in str(cr.derive(lambda x: ((x + 0 * ones) ** 2 * ones).sum(), Y))
 
 
 OTHER = np.array([-1.0, 2.0, 0.4, 5.0])
@@ -128,12 +128,14 @@ def test_nothing_is_frozen_to_the_values_of_one_run(name: str) -> None:
     f = READS_VALUES[name]
     try:
         derivation = cr.derive(f, HERE)
-    except cr.errors.UnsupportedError as refused:
-        assert "line " in str(refused) or "has no derivative" in str(refused)
+    except cr.errors.UnsupportedError as error:
+        refused = str(error)
+    else:
+        value, gradient = derivation.function(OTHER)
+        np.testing.assert_allclose(value, f(OTHER), rtol=1e-12)
+        np.testing.assert_allclose(gradient, cr.grad(f)(OTHER), rtol=1e-12)
         return
-    value, gradient = derivation.function(OTHER)
-    np.testing.assert_allclose(value, f(OTHER), rtol=1e-12)
-    np.testing.assert_allclose(gradient, cr.grad(f)(OTHER), rtol=1e-12)
+    assert re.search(r"\bline \d|has no derivative", refused)
 
 
 def test_argnums_are_numbers() -> None:

@@ -1,6 +1,5 @@
 """Reading tables: dialects, large files, Parquet, arrays, DataFrames; each cell ends as what it says, or is refused."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,22 +176,23 @@ def test_polars_and_the_plain_reader_agree(
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("line", "message"),
     [
-        (lambda lines: lines[:500] + ["1,2"] + lines[500:], "line 501: 2 cells, but the header has 4"),
-        (lambda lines: lines[:500] + ["1,2,3,4,5"] + lines[500:], "line 501: 5 cells, but the header has 4"),
-        (lambda lines: lines[:500] + ["inf,,t0,no"] + lines[500:], "column a, line 501: 'inf' is not a finite number"),
-        (lambda lines: lines[:500] + ["x,,t0,no"] + lines[500:], "column a is 1000 numbers and 1 other cell, line 501: 'x'"),
-        (lambda lines: lines[:9] + ['"a\nb",,t0,no'] + lines[9:400] + ["y,,t0,no"] + lines[400:], "line 11: 'a.nb', line 403: 'y'"),
+        ("1,2", "line 501: 2 cells, but the header has 4"),
+        ("1,2,3,4,5", "line 501: 5 cells, but the header has 4"),
+        ("inf,,t0,no", "column a, line 501: 'inf' is not a finite number"),
+        ("x,,t0,no", "column a is 1000 numbers and 1 other cell, line 501: 'x'"),
+        ('"a\nb",,t0,no', "column a is 1000 numbers and 1 other cell, line 502: 'a.nb'"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_in_large_files_name_their_line(
-    change: Callable[[list[str]], list[str]], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "LARGE", 0)
     monkeypatch.setattr(frames, "BLOCK", 700)
     path = tmp_path / "a.csv"
-    path.write_text("\n".join(change(table_text(1000).splitlines())) + "\n")
+    lines = table_text(1000).splitlines()
+    path.write_text("\n".join([*lines[:500], line, *lines[500:]]) + "\n")
     with pytest.raises(DataError, match=message):
         data.read_table(path)
 
@@ -225,7 +225,7 @@ def columns() -> dict[str, Any]:
         "zip": ["007", "", "100"],
         "day": ["2024-01-31", "2024-02-01", ""],
         "sold": np.array([True, False, True]),
-        "when": np.array(["2024-01-31", "NaT", "2024-02-01"], "datetime64[s]"),
+        "when": np.array(["2024-01-31", "NaT", "2024-02-01"], "datetime64[ms]"),
     }
 
 

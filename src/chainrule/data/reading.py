@@ -241,7 +241,7 @@ class ArrayFile:
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.stem
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
             raise DataError(f"{path} is no .npz file of plain arrays: {error}") from error

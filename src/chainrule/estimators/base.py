@@ -213,6 +213,7 @@ class Network(CallbackSupportMixin, BaseEstimator):
             batch=batch,
             order=self._new_generator() if self.shuffle else None,
             schedule=self._schedule(rows, epochs),
+            compile=self.compile,
         )
 
     def _penalised_loss(self) -> Callable[..., Tensor]:

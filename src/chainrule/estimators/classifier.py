@@ -72,6 +72,7 @@ class NetworkClassifier(ClassifierMixin, Network):
         dropout: float = 0.0,
         categorical_features: Any = None,
         callbacks: Any = (),
+        compile: str = "auto",  # noqa: A002  # as in `Training`
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -100,6 +101,7 @@ class NetworkClassifier(ClassifierMixin, Network):
         self.dropout = dropout
         self.categorical_features = categorical_features
         self.callbacks = callbacks
+        self.compile = compile
 
     # targets -----------------------------------------------------------------------------------------------
 

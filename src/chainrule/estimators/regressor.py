@@ -97,6 +97,7 @@ class NetworkRegressor(RegressorMixin, Network):
         dropout: float = 0.0,
         categorical_features: Any = None,
         callbacks: Any = (),
+        compile: str = "auto",  # noqa: A002  # as in `Training`
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -125,6 +126,7 @@ class NetworkRegressor(RegressorMixin, Network):
         self.dropout = dropout
         self.categorical_features = categorical_features
         self.callbacks = callbacks
+        self.compile = compile
 
     def _encoded_targets(self, y: Any, classes: Any, reset: bool) -> NDArray[Any]:
         y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")

@@ -115,6 +115,11 @@ def _over(b: Builder, rest: Atom, factor: Fraction, like: Variable) -> Atom:
 def _twice(b: Builder, equation: Equation) -> New | None:
     """One factor for what is added to itself: x + x is 2 * x; a * x + b * x is (a + b) * x."""
     out, (x, y) = equation.output, equation.inputs
+    before = b.rewritable(x, "add")
+    if before is not None and b.uses[x] == 1 and y in before.inputs and y.shape == out.shape == x.shape:
+        first, second = before.inputs
+        twice = b.make(e.multiply, Literal(2), y, like=out)
+        return New(e.add, (first if second is y else second, twice), {})
     (c, rest), (d, other) = split(b, x), split(b, y)
     if x is y:
         c, rest, d, other = Fraction(1), x, Fraction(1), x

@@ -299,8 +299,8 @@ class Symbol(Tensor):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise _refusal(
             "it was about to be written into a plain array", "Write a @ x or np.dot(a, x) for a.dot(x), "
-            "cr.ops.take(a, i, axis=0) for a[i], build arrays with np.stack, or start from np.zeros_like(x) of a traced x "
-            "to assign into."
+            "cr.ops.take(a, i, axis=0) for a[i], build arrays with np.stack, or start from np.zeros_like(x) of a "
+            "traced x to assign into."
         )  # fmt: skip
 
     def __bool__(self) -> bool:
