@@ -7,15 +7,18 @@ NumPy's OpenBLAS slows sevenfold, and then nothing can be compared.
 
 import os
 
-ONE_THREAD = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
+THREADS = int(os.environ.get("BENCHMARK_THREADS", "1"))
+"""One, but for the children that measure two."""
+
+SETTINGS = {
+    "OPENBLAS_NUM_THREADS": str(THREADS),
+    "OMP_NUM_THREADS": str(THREADS),
+    "MKL_NUM_THREADS": str(THREADS),
     "NUMEXPR_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
-    "NPROC": "1",  # the size of XLA's thread pool
+    "NPROC": str(THREADS),  # the size of XLA's thread pool
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "JAX_PLATFORMS": "cpu",
 }
 
-os.environ.update(ONE_THREAD)
+os.environ.update(SETTINGS)

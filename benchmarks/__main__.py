@@ -11,7 +11,8 @@ from benchmarks.contestants import MODULES, available, build
 from benchmarks.measure import alternate
 from benchmarks.models import MODELS, Model
 from benchmarks.other import OTHERS
-from benchmarks.report import Finding, as_data, finding_table, step_table
+from benchmarks.picture import picture
+from benchmarks.report import Finding, as_data, comparison_table, finding_table, step_table
 
 
 def main() -> None:
@@ -19,6 +20,8 @@ def main() -> None:
     contestants = [name for name in options.peers if is_available(name)]
     steps = {name: measure_model(MODELS[name], contestants, options.seconds) for name in options.models}
     findings = measure_others(options.others)
+    if options.picture:
+        options.picture.write_text(picture(steps))
     if options.json:
         results = {"steps": steps, "others": [asdict(finding) for finding in findings]}
         options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
@@ -33,6 +36,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--others", nargs="*", choices=OTHERS, default=list(OTHERS), help="besides the steps")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each model, divided among all (10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the training steps there, as SVG")
     return parser.parse_args()
 
 
@@ -44,14 +48,15 @@ def is_available(name: str) -> bool:
 
 
 def measure_model(model: Model, names: Sequence[str], seconds: float) -> Mapping[str, object]:
-    contestants = {name: build(name, model) for name in names}
     try:
-        check_agreement(model, contestants)
+        check_agreement(model, {name: build(name, model, steps=1) for name in names})
     except Disagreement as refusal:
         print(f"\n{model.title}\n  refused: {refusal}", flush=True)
         return {"refused": str(refusal)}
-    timings = alternate({name: each.step for name, each in contestants.items()}, seconds)
-    print(f"\n{step_table(model.title, model.name, timings)}", flush=True)
+    contestants = {name: build(name, model) for name in names}
+    calls = alternate({name: each.step for name, each in contestants.items()}, seconds)
+    timings = {name: [each / contestants[name].steps for each in times] for name, times in calls.items()}
+    print(f"\n{step_table(model.title, timings)}\n\n{comparison_table(model.name, timings)}", flush=True)
     return as_data(model.name, timings)
 
 

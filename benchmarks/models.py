@@ -88,6 +88,7 @@ MODELS: Mapping[str, Model] = {
         Scalar(),
         Network("xor", (2, 8, 1), 4, "tanh", "squared error"),
         Network("iris", (4, 16, 3), 32, "tanh", "cross-entropy"),
+        Network("iris-150", (4, 2, 3), 150, "tanh", "cross-entropy"),
         Network("small", (20, 64, 10), 64, "relu", "cross-entropy"),
         Network("mnist", (784, 128, 10), 128, "relu", "cross-entropy"),
     )

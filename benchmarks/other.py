@@ -9,7 +9,6 @@ import gc
 import json
 import marshal
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,8 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.children import child, run_python
+from benchmarks.compiling import first_calls, measure_first_call
 from benchmarks.derived import derived_speed
 from benchmarks.deriving import deriving_time
+from benchmarks.estimating import estimators
+from benchmarks.networks import larger_networks, measure_network
 from benchmarks.report import Finding
 
 IMPORT_RUNS = 15
@@ -37,21 +40,6 @@ CHAIN_OPERATIONS = 10**5  # at least so many are timed for every length in each 
 CHAIN_WARM_UP = 10**4  # fills Python's lists of free objects, which are not given back
 MEMORY_RUNS = 5
 LAYERS, WIDTH, ROWS = 20, 512, 512
-
-
-def child(name: str, *arguments: str, **environment: str) -> Any:
-    """The result of one of `CHILDREN`, run in a fresh process."""
-    return run_python("-m", "benchmarks.other", name, *arguments, environment={**os.environ, **environment})
-
-
-def run_python(*arguments: str, environment: Mapping[str, str] | None = None) -> Any:
-    """What another Python prints, read as JSON; its death becomes an exception with its last words."""
-    command = [sys.executable, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if result.returncode:
-        last_words = result.stderr.strip().splitlines()[-1:] or [f"exit status {result.returncode}"]
-        raise ChildProcessError(f"{' '.join(arguments[-2:])}: {last_words[0]}")
-    return json.loads(result.stdout)
 
 
 # Import time ------------------------------------------------------------------------------------------------
@@ -278,7 +266,12 @@ def bytecode_size(path: Path) -> int:
     return len(marshal.dumps(compile(path.read_bytes(), path.name, "exec")))
 
 
-CHILDREN: Mapping[str, Callable[[str], object]] = {"chain": measure_chain, "memory": measure_memory}
+CHILDREN: Mapping[str, Callable[..., object]] = {
+    "chain": measure_chain,
+    "memory": measure_memory,
+    "first": measure_first_call,
+    "network": measure_network,
+}
 
 OTHERS: Mapping[str, Callable[[], list[Finding]]] = {
     "import": import_time,
@@ -287,6 +280,9 @@ OTHERS: Mapping[str, Callable[[], list[Finding]]] = {
     "size": installed_size,
     "derived": derived_speed,
     "deriving": deriving_time,
+    "first-calls": first_calls,
+    "networks": larger_networks,
+    "estimators": estimators,
 }
 
 

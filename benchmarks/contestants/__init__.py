@@ -1,6 +1,7 @@
 """Who is measured: one module each, imported only when it takes part, so a missing peer harms nobody.
 
-A module has two functions, ``scalar(model)`` and ``network(model)``, which return a `Contestant`.
+A module has two functions, ``scalar(model)`` and ``network(model)``, which return a `Contestant`; in the modules of
+`LOOPS` they also take how many training steps are made in one call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +13,11 @@ from benchmarks.models import Array, Model, Scalar
 
 @dataclass(frozen=True)
 class Contestant:
-    """``step`` makes one training step and returns its loss; ``parameters`` are copies of W1, b1, W2, b2."""
+    """``step`` makes ``steps`` training steps and returns the last loss; ``parameters`` are copies of W1, b1, W2, b2."""
 
     step: Callable[[], object]
     parameters: Callable[[], Sequence[Array]]
+    steps: int = 1
 
 
 MODULES: Mapping[str, str] = {
@@ -26,7 +28,15 @@ MODULES: Mapping[str, str] = {
     "mygrad": "my_grad",
     "autograd": "hips_autograd",
     "jax": "jax_jit",
+    "compiled": "compiled",
+    "compiled-loop": "compiled_loop",
+    "compiled-numpy": "compiled_numpy",
+    "jax-loop": "jax_loop",
 }
+
+LOOPS = ("compiled-loop", "jax-loop")
+STEPS = 200
+"""Of a loop in one call."""
 
 
 def available(name: str) -> str | None:
@@ -38,8 +48,9 @@ def available(name: str) -> str | None:
     return None
 
 
-def build(name: str, model: Model) -> Contestant:
+def build(name: str, model: Model, steps: int = STEPS) -> Contestant:
     module = import_module(f"{__name__}.{MODULES[name]}")
-    contestant = module.scalar(model) if isinstance(model, Scalar) else module.network(model)
+    make = module.scalar if isinstance(model, Scalar) else module.network
+    contestant = make(model, steps) if name in LOOPS else make(model)
     assert isinstance(contestant, Contestant)
     return contestant

@@ -67,7 +67,9 @@ class InPlaceError(ChainruleError, RuntimeError):
 
 
 class GradientLostError(ChainruleError, TypeError):
-    """A Tensor that needs a gradient would silently become a plain array."""
+    """A Tensor that needs a gradient would silently become a plain array, or be written into one: `array`."""
+
+    array: object = None
 
 
 class UnsupportedError(ChainruleError, TypeError):

@@ -15,6 +15,8 @@ class Operators:
 
     __slots__ = ()
     __array_priority__ = 1000
+    is_traced: ClassVar[bool] = False
+    """Whether its operations are written down, and its values cannot be read."""
     _ops: ClassVar[Any]
     _numpy: ClassVar[Any]
     _data: Any

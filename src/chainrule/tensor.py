@@ -455,9 +455,9 @@ class Tensor(Operators):
         if self.requires_grad:
             raise GradientLostError(
                 f"a Tensor of shape {self.shape} that needs a gradient was about to become a NumPy array, "
-                f"and its gradient would be lost\n  at {here()}\nUse NumPy functions on the Tensor itself, "
-                f"build arrays with np.stack or cr.ops.stack instead of np.array([...]), start from "
-                f"np.zeros_like(tensor) to assign into, or write t.detach() if no gradient is wanted."
+                f"and its gradient would be lost\n  at {here()}\nUse NumPy functions on the Tensor itself "
+                f"(a @ t for a.dot(t)), build arrays with np.stack or cr.ops.stack instead of np.array([...]), "
+                f"start from np.zeros_like(tensor) to assign into, or write t.detach() if no gradient is wanted."
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 

@@ -55,6 +55,28 @@ def test_from_the_same_weights_training_takes_the_same_steps_as_mlp(solver: str,
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"solver": "sgd", "learning_rate": "adaptive"}, {"early_stopping": True}, {"class_weight": "balanced"}],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_native_code_gives_the_same_network(options: dict[str, Any], dtype: Any) -> None:
+    pytest.importorskip("llvmlite")
+    rows, labels = X[20:].astype(dtype), y[20:]
+    fits = [NetworkClassifier(**FAST | options, compile=choice).fit(rows, labels) for choice in ("no", "yes")]
+    tolerance = 1e-9 if dtype is np.float64 else 1e-3
+    np.testing.assert_allclose(fits[0].loss_curve_, fits[1].loss_curve_, rtol=tolerance)
+    for w, v in zip(fits[0].coefs_, fits[1].coefs_, strict=True):
+        assert w.dtype == v.dtype == dtype
+        np.testing.assert_allclose(w, v, rtol=tolerance, atol=tolerance)
+
+
+def test_an_unknown_way_to_compile_is_refused() -> None:
+    with pytest.raises(OptionError, match="compile='perhaps': choose one of auto, yes, no"):
+        trained(compile="perhaps")
+
+
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 def test_regression_takes_the_same_steps_as_mlp(loss: str) -> None:
     target = np.abs(X[:, 0] * 2 + X[:, 1])

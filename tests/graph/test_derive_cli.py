@@ -24,6 +24,10 @@ def step(W):
     dW = cr.grad(loss)(W)
     return W - 0.1 * dW
 
+def misfit(W):
+    D = X.T @ W
+    return D.sum()
+
 def branch(x):
     return x if x > 0 else -x
 
@@ -88,6 +92,8 @@ def test_what_is_saved_runs_alone(model: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["{}:branch", "--args", "2.0"], r"a branch depends on its value"),
+        (["{}:misfit", "--args", "W"], "x has 4 columns (its last axis), but y has 3 rows"),
+        (["{}:misfit", "--args", "W"], "model.py, line 18: D = X.T @ W"),
         (["{}:loss", "--args", "W", "--argnums", "x"], r"--argnums 'x': give the numbers"),
         (["{}:loss", "--args", "W", "--argnums", "3"], r"argument 3, but was given 1"),
         (["{}:parabola", "--args", "3"], r"no floating-point numbers"),

@@ -441,3 +441,57 @@ def test_steps_that_cannot_be_traced_are_refused_and_change_nothing() -> None:
         cr.derive(stops)
     with pytest.raises(InputError, match="a function is to be traced, but was given 2.0"):
         cr.derive(2.0, 1.0)  # type: ignore[arg-type]
+
+
+# a network that keeps its own arrays ------------------------------------------------------------------------
+
+SEEN, ROWS = np.random.default_rng(3).normal(size=(8, 4)), np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]]
+
+
+class HandMade:
+    """Arrays of NumPy as attributes and in a dict, one changed in place, the others replaced."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.W1, self.W2 = rng.normal(size=(4, 5)), rng.normal(size=(5, 3))
+        self.velocity = {"W1": np.zeros((4, 5)), "W2": np.zeros((5, 3))}
+
+    def loss(self, W1: Any, W2: Any) -> Any:
+        p = np.exp(np.tanh(SEEN @ W1) @ W2)
+        p = p / p.sum(axis=1, keepdims=True)
+        return -np.mean(np.sum(ROWS * np.log(p), axis=1))
+
+    def step(self) -> Any:
+        loss, (g1, g2) = cr.value_and_grad(self.loss, (0, 1))(self.W1, self.W2)
+        self.velocity["W1"] = 0.9 * self.velocity["W1"] - 0.1 * g1
+        self.velocity["W2"] = 0.9 * self.velocity["W2"] - 0.1 * g2
+        self.W1 = self.W1 + self.velocity["W1"]
+        self.W2 += self.velocity["W2"]
+        return loss
+
+
+def test_a_network_that_keeps_plain_arrays_is_a_training_loop() -> None:
+    network = HandMade()
+    derivation = cr.derive(network.step)
+    assert "value, state = step(**state, SEEN=SEEN, ROWS=ROWS)" in derivation.source
+    assert "Holds for ROWS whose rows sum to 1." in derivation.notes
+    np.testing.assert_array_equal(network.W1, HandMade().W1)  # nothing remains changed
+    state = {
+        "W1": network.W1.copy(), "W2": network.W2.copy(),
+        **{f"velocity_{name}": value for name, value in network.velocity.items()},
+    }  # fmt: skip
+    for _ in range(3):
+        expected = network.step()
+        value, state = derivation.function(**state)
+        np.testing.assert_allclose(value, expected, rtol=1e-12)
+    np.testing.assert_allclose(state["W1"], network.W1, rtol=1e-12)
+    np.testing.assert_allclose(state["W2"], network.W2, rtol=1e-12)
+
+
+def test_arrays_that_a_step_replaces_one_by_one() -> None:
+    network = HandMade()
+
+    def descend() -> None:
+        network.W1 = network.W1 - 0.1 * cr.grad(lambda W: network.loss(W, network.W2))(network.W1)
+
+    assert "new_W1 = W1 - 0.1 * " in cr.derive(descend).source

@@ -12,9 +12,11 @@ import pytest
 from chainrule import train
 from chainrule.train.checkpoint import _opened
 
-CHAINRULE = [sys.executable, "-m", "chainrule", "train"]
+CHAINRULE = [sys.executable, "-u", "-m", "chainrule", "train"]
 BEGIN = ["penguins", "--epochs", "150", "--checkpoint-every", "1", "--dropout", "0.1", "--schedule", "cosine"]
 KILLS, PROCESSES, THROUGH = 56, 2, 1 << 30
+LONGEST = 0.4
+"""Seconds to a kill; the training takes about twice as long."""
 
 
 def finished(folder: Path) -> dict[str, bytes]:
@@ -46,17 +48,26 @@ def kill_and_continue(folder: Path, reference: dict[str, bytes], kills: int, see
     """Kill a run until it has been killed so often, or is through; returns how far it was each time."""
     draw, progress = random.Random(seed), []
     while len(progress) < kills and not is_through(folder):
-        process = subprocess.Popen([*CHAINRULE, *arguments(folder)], stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=draw.uniform(0.1, 0.9))
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with subprocess.Popen([*CHAINRULE, *arguments(folder)], stdout=subprocess.PIPE, text=True) as process:
+            # Most kills fall into the training and the saving after it, some into what comes before.
+            if draw.random() < 0.85:
+                _wait_for_training(process)
+            try:
+                process.wait(timeout=draw.uniform(0, LONGEST))
+                break
+            except subprocess.TimeoutExpired:
+                process.kill()
         progress.append(epochs_done(folder))
         for name, content in finished(folder).items():
             assert "checkpoint" in name or content == reference[name], f"{name} is half-written"
     return progress
+
+
+def _wait_for_training(process: "subprocess.Popen[str]") -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("gradients checked"):
+            return
 
 
 def one_after_another(folder: Path, reference: dict[str, bytes], kills: int, seed: int) -> list[list[int]]:

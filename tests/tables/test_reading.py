@@ -208,6 +208,7 @@ def test_without_polars_a_large_file_is_read_all_the_same(
         raise ImportError(name)
 
     monkeypatch.setattr(reading, "LARGE", 0)
+    monkeypatch.setattr(frames, "find_spec", lambda name: None)
     monkeypatch.setattr(frames.importlib, "import_module", missing)
     same(data.read_table(path), expected)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")

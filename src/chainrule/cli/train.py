@@ -24,7 +24,7 @@ from chainrule.cli.report import (
     metrics_table,
     metrics_with_doubt,
 )
-from chainrule.data import BUILT_IN, ClassTarget, TableFile, is_path, open_table, table_file
+from chainrule.data import BUILT_IN, ClassTarget, built_in_file, is_path, open_table, table_file
 from chainrule.errors import ModelFileError, OptionError
 from chainrule.files import write_atomically
 from chainrule.train import (
@@ -110,6 +110,7 @@ OPTIONS: dict[str, tuple[str, Any, str]] = {
         "Fraction of the rows, or a file of rows, that only measures the result.  [default: 0.2]",
     ),
     "--folds": ("NUMBER", int, "Measure by cross-validation of so many folds."),
+    "--compile": ("CHOICE", str, "Steps as native code: auto, where it pays; yes; no.  [default: auto]"),
     "--seed": ("NUMBER", int, "Of everything random: the same seed, the same result.  [default: 0]"),
 }
 """The options that `Settings` has, and the target: what stands for the value, how it is read, what it means."""
@@ -237,10 +238,13 @@ def _resumed(path: str, options: dict[str, Any], say: Callable[[str], object]) -
 def _prepared(job: Job) -> tuple[TableTraining, list[Evaluation]]:
     """The training, and what cross-validation said, if it was asked for."""
     settings, folds = job.settings, []
-    how = ""
     if _is_streamed(job):
-        file = _file(job)
-        training, how = TableTraining.streamed(file, _target(job, file), settings), file.how
+        file = table_file(job.data) if is_path(job.data) else built_in_file(job.data)
+        how, target = file.how, job.target or (BUILT_IN[job.data].target if job.data in BUILT_IN else None)
+        if target is None:
+            known = ", ".join(file.names)
+            raise OptionError(f"{job.data}: say which column to predict: its columns are {known}")
+        training = TableTraining.streamed(file, target, settings)
     else:
         table, target = open_table(job.data, job.target, settings.forms, settings.leave_out)
         how = table.how
@@ -250,31 +254,16 @@ def _prepared(job: Job) -> tuple[TableTraining, list[Evaluation]]:
         training = TableTraining.prepare(table, target, settings)
     if how:
         job.say(f"read as: {how}")
-    training.checkpoint, training.checkpoint_every, training.origin = (
-        job.files.checkpoint,
-        job.every,
-        job.origin,
-    )
+    training.checkpoint, training.checkpoint_every = job.files.checkpoint, job.every
+    training.origin = job.origin
     if job.resume:
         training.resume(job.resume)
     return training, folds
 
 
 def _is_streamed(job: Job) -> bool:
-    if not is_path(job.data):
-        return False
     path = Path(job.data)
-    return job.stream or (path.is_file() and path.stat().st_size >= STREAMED)
-
-
-def _file(job: Job) -> TableFile:
-    return table_file(job.data)
-
-
-def _target(job: Job, file: TableFile) -> str:
-    if job.target is None:
-        raise OptionError(f"{job.data}: say which column to predict; its columns are {', '.join(file.names)}")
-    return job.target
+    return job.stream or (is_path(job.data) and path.is_file() and path.stat().st_size >= STREAMED)
 
 
 def _cross_validated(job: Job, runs: Any) -> list[Evaluation]:

@@ -56,10 +56,7 @@ class Specialisation:
         return mapped(one, self.graph.result)
 
     def _written(self) -> Any:
-        """The fast way, as source: for a kernel of one native segment."""
-        enter = getattr(self.run, "entry", None)
-        if enter is None:
-            return lambda args, kwargs: MISS
+        """The fast way, as source."""
         positional, keywords = self.graph.arguments
         source = Source()
         source.miss_if(f"len(args) != {len(positional)} or len(kwargs) != {len(keywords)}")
@@ -71,19 +68,39 @@ class Specialisation:
             unpack(source, tree, f"args[{i}]", kinds, arrays)
         for key, tree in keywords.items():
             unpack(source, tree, f"kwargs[{key!r}]", kinds, arrays)
+        enter = getattr(self.run, "entry", None)
+        made = self._called(source, arrays) if enter is None else self._entered(source, arrays, enter)
+        source.line(f"return {packed_in_order(source, self.graph.result, made)}")
+        return source.function("fast", "args, kwargs")
+
+    def _results(self) -> list[Any]:
+        return [a for _, a in leaves(self.graph.result) if hasattr(a, "number") or isinstance(a, Variable)]
+
+    def _entered(self, source: Source, arrays: list[str], enter: Callable[..., Any]) -> list[str]:
+        """Enter native code, which checks the arrays itself; the names of the results."""
         # The arrays themselves, so that changes in place are seen; one that is not contiguous is a miss.
-        arrays += [source.new(c.value, "constant") for c in self.run.graph.constants]  # type: ignore[attr-defined]
-        outputs = [a for _, a in leaves(self.graph.result) if hasattr(a, "number") or isinstance(a, Variable)]
+        constants = [source.new(c.value, "constant") for c in self.run.graph.constants]  # type: ignore[attr-defined]
         made: list[str] = []
         empty = source.new(np.empty, "empty")
-        for atom in outputs:
+        for atom in self._results():
             made.append(source.new(prefix="out"))
             kind = source.new(np.asarray(atom.value).dtype, "dtype")
             source.line(f"{made[-1]} = {empty}({tuple(atom.shape)!r}, {kind})")
-        call = f"{source.new(enter, 'enter')}({', '.join([*arrays, *made])})"
+        call = f"{source.new(enter, 'enter')}({', '.join([*arrays, *constants, *made])})"
         source.miss_if(f"{call} is not None")
-        source.line(f"return {packed_in_order(source, self.graph.result, made)}")
-        return source.function("fast", "args, kwargs")
+        return made
+
+    def _called(self, source: Source, arrays: list[str]) -> list[str]:
+        """Call a function of a list of arrays; the names of the results."""
+        for name, variable in zip(arrays, self.graph.inputs, strict=True):
+            kind = source.new(np.dtype(variable.dtype), "dtype")
+            source.miss_if(
+                f"type({name}) is not ndarray or {name}.shape != {variable.shape!r} or {name}.dtype != {kind}"
+            )
+        made = [source.new(prefix="out") for _ in self._results()]
+        target = f"{', '.join(made)}, = " if made else ""
+        source.line(f"{target}{source.new(self.run, 'run')}([{', '.join(arrays)}])")
+        return made
 
     @staticmethod
     def _watch(source: Source, name: Name) -> None:

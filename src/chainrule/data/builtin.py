@@ -39,20 +39,24 @@ def load(name: str, forms: Mapping[str, Form] | None = None, skip: Collection[st
     >>> table.rows, table.names[-1]
     (150, 'species')
     """
+    return read_table(_path(name), name, forms, skip)
+
+
+def built_in_file(name: str) -> TableFile:
+    """The built-in table of that name as a file that is read in parts.
+
+    Raises:
+        DataError: there is none.
+    """
+    return table_file(_path(name))
+
+
+def _path(name: str) -> Path:
     if name not in BUILT_IN:
         raise DataError(
             f"there is no data set {name!r}{did_you_mean(name, BUILT_IN)}: built in are "
             f"{', '.join(BUILT_IN)}; for a table of your own give the path of its file, such as {name}.csv"
         )
-    return read_table(_path(name), name, forms, skip)
-
-
-def built_in_file(name: str) -> TableFile:
-    """The built-in table of that name as a file that is read in parts."""
-    return table_file(_path(name))
-
-
-def _path(name: str) -> Path:
     return Path(str(files("chainrule.data"))) / "tables" / f"{name}.csv"
 
 

@@ -186,7 +186,7 @@ class CategoryFeature:
         kept = sorted(common[-MOST_CATEGORIES:], key=lambda text: (text == "", text))
         # The size that fastai's tables found good, from many competitions.
         dimension = min(50, round(1.6 * len(kept) ** 0.56)) if len(kept) > ONE_HOT else 0
-        return cls(summary.name, tuple(kept), len(kept) < len(counts), dimension)
+        return cls(summary.name, tuple(kept), 0 < len(kept) < len(counts), dimension)
 
     @property
     def form(self) -> Form:

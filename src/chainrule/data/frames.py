@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ def _library(name: str, purpose: str) -> Any:
 class FrameCells:
     """A column of text in a polars Series."""
 
-    def __init__(self, series: Any, decimal_comma: bool = False) -> None:
-        self._series, self._decimal_comma = series, decimal_comma
+    def __init__(self, series: Any, float_type: Any, decimal_comma: bool = False) -> None:
+        self._series, self._float_type, self._decimal_comma = series, float_type, decimal_comma
 
     def __len__(self) -> int:
         return len(self._series)
@@ -43,14 +43,14 @@ class FrameCells:
         """The cells as numbers."""
         series = self._series
         if not self._decimal_comma:
-            plain = _as_floats(series)
+            plain = series.cast(self._float_type, strict=False)
             if not plain.null_count() and not plain.is_nan().any():
                 return Numbers(plain.to_numpy(), np.zeros(len(plain), bool))
         stripped = series.str.strip_chars()
         missing = stripped.str.to_lowercase().is_in(sorted(MISSING))
         wrong = stripped.str.contains(r"[_.]" if self._decimal_comma else "_")
         texts = stripped.str.replace(",", ".", literal=True) if self._decimal_comma else stripped
-        found = _as_floats(texts)
+        found = texts.cast(self._float_type, strict=False)
         unread = found.is_null() | wrong
         values = np.where((missing | unread).to_numpy(), np.nan, found.fill_null(0.0).to_numpy())
         return Numbers(values, (unread & ~missing).to_numpy())
@@ -66,22 +66,9 @@ class FrameCells:
         return str(self._series[row])
 
 
-def _as_floats(series: Any) -> Any:
-    return series.cast(_library("polars", "this").Float64, strict=False)
-
-
-def csv_batches(path: Path, dialect: Dialect, width: int, rows: int) -> Iterator[Sequence[FrameCells]] | None:
-    """A UTF-8 file's columns, `rows` rows at a time; None where the plain reader is needed.
-
-    That is where polars is not installed, and where a line has another number of cells: polars would fill short
-    lines silently, and the plain reader says which line it is.
-    """
-    try:
-        polars = _library("polars", "this")
-    except DataError:
-        return None
-    if not _even(path, dialect, width):
-        return None
+def csv_batches(path: Path, dialect: Dialect, rows: int) -> Iterator[Sequence[FrameCells]]:
+    """A UTF-8 file's columns, `rows` rows at a time."""
+    polars = _library("polars", "this")
     scan = polars.scan_csv(
         path,
         separator=dialect.delimiter,
@@ -90,33 +77,38 @@ def csv_batches(path: Path, dialect: Dialect, width: int, rows: int) -> Iterator
         infer_schema=False,
         empty_string_is_null=False,
     )
-    return (
-        [FrameCells(series, dialect.decimal_comma) for series in part.get_columns()]
-        for part in _recut(polars, scan, rows, str(path))
-    )
+    for part in _recut(polars, scan, rows, str(path)):
+        yield [FrameCells(series, polars.Float64, dialect.decimal_comma) for series in part.get_columns()]
 
 
-def _even(path: Path, dialect: Dialect, width: int) -> bool:
-    """Whether every line has as many delimiters as the header, and there is no quote, in which they do not count."""
+def has_polars() -> bool:
+    """Whether polars is installed; importing it takes too long to ask that way."""
+    return find_spec("polars") is not None
+
+
+def is_even(path: Path, dialect: Dialect, width: int) -> bool:
+    """Whether every line has as many cells as the header, none is blank, and none has a quote.
+
+    Only such a file is left to polars, which fills short lines silently; the plain reader says which line it is.
+    """
     delimiter, rest = ord(dialect.delimiter), b""
     with path.open("rb") as file:
-        for block in chain(iter(lambda: file.read(BLOCK), b""), (b"\n",)):
+        for block in iter(lambda: file.read(BLOCK), b""):
             head, newline, tail = (rest + block).rpartition(b"\n")
-            if b'"' in block or b"\r" in block.replace(b"\r\n", b""):
+            lone = b"\r" in block and b"\r" in block.replace(b"\r\n", b"")
+            if lone or b'"' in block or not _lines_are_even(head + newline, delimiter, width):
                 return False
             rest = tail
-            if newline and not _lines_are_even(np.frombuffer(head + newline, np.uint8), delimiter, width):
-                return False
-    return True
+    return width > 1 and (not rest or _lines_are_even(rest + b"\n", delimiter, width))
 
 
-def _lines_are_even(content: NDArray[np.uint8], delimiter: int, width: int) -> bool:
-    ends = np.flatnonzero(content == 10)
-    delimiters = np.cumsum(content == delimiter)[ends]
-    counts = np.diff(delimiters, prepend=0)
-    # The one blank line that may come is the end that the last line already had.
-    filled = np.diff(ends, prepend=-1) > 1
-    return bool(np.all(counts[filled] == width - 1) and filled[:-1].all())
+def _lines_are_even(content: bytes, delimiter: int, width: int) -> bool:
+    letters = np.frombuffer(content, np.uint8)
+    marks = letters[(letters == delimiter) | (letters == ord("\n"))]
+    if len(marks) % width:
+        return False
+    lines = marks.reshape(-1, width)
+    return bool((lines[:, -1] == ord("\n")).all() and (lines[:, :-1] == delimiter).all())
 
 
 def _recut(polars: Any, scan: Any, rows: int, name: str) -> Iterator[Any]:

@@ -173,7 +173,7 @@ def with_known_target(table: Table, target: str) -> Table:
 def identifiers(table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
     """The columns that only name the rows, with the reason: texts that all differ, and running numbers.
 
-    A running number is one if its name says so, or if it is the first column and starts at 0 or 1.
+    A running number is one if its name says so, or if it is the first of three columns or more and starts at 0 or 1.
 
     >>> cells = [[str(i), f"n{i}", str(i % 3)] for i in range(1, 31)]
     >>> identifiers(Table.from_cells("t", ["row", "name", "x"], cells))
@@ -182,7 +182,12 @@ def identifiers(table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
     if table.rows < LEAST_ROWS:
         return {}
     kept = set(keep)
-    reasons = {c.name: _naming(c, first=i == 0) for i, c in enumerate(table.columns) if c.name not in kept}
+    several = len(table.columns) > 2
+    reasons = {
+        c.name: _naming(c, first=i == 0 and several)
+        for i, c in enumerate(table.columns)
+        if c.name not in kept
+    }
     return {name: reason for name, reason in reasons.items() if reason}
 
 

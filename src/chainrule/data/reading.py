@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +18,7 @@ import numpy as np
 
 from chainrule.data.cells import Cells, ListedCells
 from chainrule.data.dialect import Dialect, dialect_of
-from chainrule.data.frames import csv_batches, frame_columns, parquet_batches
+from chainrule.data.frames import csv_batches, frame_columns, has_polars, is_even, parquet_batches
 from chainrule.data.table import Column, Form, Table, checked_names, nearest, number_column, text_column
 from chainrule.errors import DataError
 
@@ -169,13 +171,17 @@ class CsvFile:
             start += len(columns[0])
 
     def _parts(self, rows: int) -> Iterator[Sequence[Cells]]:
-        large = self.path.stat().st_size >= LARGE and self.dialect.encoding == "utf-8-sig"
-        if large and (found := csv_batches(self.path, self.dialect, len(self.names), rows)) is not None:
-            yield from found
+        if self._for_polars:
+            yield from csv_batches(self.path, self.dialect, rows)
             return
         lines = self._rows()
         while part := [cells for _, cells in islice(lines, rows if rows < EVERYTHING else None)]:
             yield [ListedCells(column, self.dialect.decimal_comma) for column in zip(*part, strict=True)]
+
+    @cached_property
+    def _for_polars(self) -> bool:
+        large = self.path.stat().st_size >= LARGE and self.dialect.encoding == "utf-8-sig"
+        return large and has_polars() and is_even(self.path, self.dialect, len(self.names))
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line number and cells of each row, all of the same length."""
@@ -221,9 +227,7 @@ class ParquetFile:
         self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
     ) -> Iterator[Table]:
         """The file in tables of `rows` rows."""
-        for part in self._parts(rows):
-            kept = [column for column in part.columns if column.name not in skip]
-            yield Table(self.name, tuple(in_form(column, (forms or {}).get(column.name)) for column in kept))
+        return (_in_forms(part, forms or {}, skip) for part in self._parts(rows))
 
     def _parts(self, rows: int) -> Iterator[Table]:
         try:
@@ -243,7 +247,15 @@ class ArrayFile:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            EOFError,
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+        ) as error:
             raise DataError(f"{path} is no .npz file of plain arrays: {error}") from error
         try:
             self._table = table_of(_matrix_as_columns(found), self.name)
@@ -255,11 +267,15 @@ class ArrayFile:
         self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
     ) -> Iterator[Table]:
         """The file in tables of `rows` rows."""
-        kept = [column for column in self._table.columns if column.name not in skip]
-        whole = Table(self.name, tuple(in_form(column, (forms or {}).get(column.name)) for column in kept))
+        whole = _in_forms(self._table, forms or {}, skip)
         step = min(rows, self._table.rows)
         for start in range(0, self._table.rows, step):
             yield whole.take(np.arange(start, min(start + step, self._table.rows)))
+
+
+def _in_forms(table: Table, forms: Mapping[str, Form], skip: Collection[str]) -> Table:
+    kept = table.without(*skip).columns
+    return Table(table.name, tuple(in_form(column, forms.get(column.name)) for column in kept))
 
 
 def _matrix_as_columns(arrays: dict[str, Any]) -> dict[str, Any]:

@@ -34,8 +34,10 @@ _CACHES = ("cache", "saved", "memory", "residual", "context", "ctx", "tape", "st
 
 
 class Style(NamedTuple):
-    """How `backward` is called: how many outputs `forward` returns (None: one that is no tuple), then what follows
-    the cotangents: `cache`, `rate`, or the name of an argument of `forward`.
+    """How `backward` is called.
+
+    `outputs` is how many outputs `forward` returns (None: one that is no tuple), `rest` what follows their cotangents:
+    `cache`, `rate`, or the name of an argument of `forward`.
     """
 
     outputs: int | None
@@ -69,6 +71,7 @@ class Layer:
         self.replays = False
         """Whether backward gets the random numbers of `np.random` that forward got."""
         self._lonely: list[Path] = []
+        self._returned: Callable[[Any], dict[Any, Any]]
         self.moving = [i for i, a in enumerate(self.arguments) if _has_gradient(a)]
         self._refuse_bad()
         self.style = self._styled()
@@ -83,7 +86,7 @@ class Layer:
                     f"check_layer: {self.names[i]} is {self.arguments[i][tuple(index)]} at {index}; give it numbers"
                 )
 
-    # calling -------------------------------------------------------------------------------------------------------
+    # calling -----------------------------------------------------------------------------------------------
 
     def run(self, arguments: list[Any], held: dict[Path, Any]) -> Pulled:
         """The forward pass, of a copy of the layer."""
@@ -113,8 +116,8 @@ class Layer:
         array = as_array(output)
         if not isinstance(array, (np.ndarray, float, np.generic)) or np.asarray(array).dtype.kind != "f":
             raise InputError(
-                f"check_layer: {self.name} returned {described(output)}; expected an array of floating-point numbers, or a "
-                f"tuple of them and of what backward needs"
+                f"check_layer: {self.name} returned {described(output)}; expected an array of floating-point numbers, "
+                f"or a tuple of them and of what backward needs"
             )
         array = np.asarray(array)
         return rng.normal(size=array.shape).astype(array.dtype)
@@ -140,7 +143,7 @@ class Layer:
         with _same_randomness():
             return run.backward(*given)
 
-    # which of what is returned belongs to which argument -------------------------------------------------------------
+    # which of what is returned belongs to which argument ---------------------------------------------------
 
     def _match(self) -> None:
         """Find out what backward returns and where the layer keeps its gradients, from one run."""
@@ -165,13 +168,19 @@ class Layer:
         """What is claimed, with backward's own random numbers in another state, or one output's cotangent changed."""
         run, cotangents = self._drawn(seed)
         if without is not None:
-            cotangents = tuple(mapped(lambda g: -g, c) if i == without else c for i, c in enumerate(cotangents))
+            cotangents = tuple(
+                mapped(lambda g: -g, c) if i == without else c for i, c in enumerate(cotangents)
+            )
         with _same_randomness(state):
             return self.gradients(run, cotangents)
 
     def _differs(self, *calls: Callable[[], tuple[Any, ...]]) -> bool:
         one, other = (call() for call in calls)
-        return any(not np.array_equal(as_array(a), as_array(b)) for a, b in zip(one, other, strict=True) if a is not None)
+        return any(
+            not np.array_equal(as_array(a), as_array(b))
+            for a, b in zip(one, other, strict=True)
+            if a is not None
+        )
 
     def _unused(self) -> list[str]:
         """The cotangents of outputs that make no difference."""
@@ -222,17 +231,16 @@ class Layer:
 
     def _assign(self, returned: Any) -> None:
         """Say to which arguments the parts of what was returned belong."""
-        self._places: Callable[[Any], dict[Any, Any]]
         lonely = self._lonely
         if isinstance(returned, dict):
             keys = {name: self._key(name, lonely) for name in returned}
             unknown = [n for n, k in keys.items() if k is None]
             if unknown:
                 raise InputError(
-                    f"check_layer: {name_of(self._backward)} returned gradients named {', '.join(map(str, returned))}, and "
-                    f"{', '.join(map(str, unknown))} is none of {', '.join(self.names)}"
+                    f"check_layer: {name_of(self._backward)} returned gradients named {', '.join(map(str, returned))}, "
+                    f"and {', '.join(map(str, unknown))} is none of {', '.join(self.names)}"
                 )
-            self._keep([k for k in keys.values()], lonely)
+            self._keep(list(keys.values()), lonely)
             self._returned = lambda r: {keys[n]: g for n, g in r.items()}
             return
         parts = _as_list(returned) if returned is not None else []
@@ -248,8 +256,8 @@ class Layer:
         self.held = {p: (None if p in places else g) for p, g in self.held.items()}
         if silent:
             self.notes.append(
-                f"No gradient was found for {', '.join(silent)}, though the output depends on it; the gradient of self.W is "
-                f"looked for as self.dW, self.grad_W, self.grads['W'] and the like."
+                f"No gradient was found for {', '.join(silent)}, though the output depends on it; the gradient of "
+                f"self.W is looked for as self.dW, self.grad_W, self.grads['W'] and the like."
             )
         if missing and (places or self.held):
             self.notes.append(f"{name_of(self._backward)} returns no gradient for {', '.join(missing)}.")
@@ -262,6 +270,8 @@ class Layer:
 
     def _positions(self, parts: list[Any], lonely: list[Path]) -> list[Any]:
         count, everything = len(parts), range(len(self.arguments))
+        if not parts and self.held:
+            return []
         floats = [i for i in everything if i in self.moving or isinstance(self.arguments[i], float)]
         for candidates in (self.moving, [*self.moving, *lonely], list(everything), floats):
             if len(candidates) == count:
@@ -269,7 +279,7 @@ class Layer:
                 return [i if p is not None else -1 for i, p in zip(candidates, parts, strict=True)]
         shapes = [np.shape(as_array(p)) for p in parts]
         wanted = [np.shape(self.arguments[i]) for i in self.moving]
-        if count < len(wanted) and shapes == wanted[:count]:
+        if 0 < count < len(wanted) and shapes == wanted[:count]:
             return self.moving[:count]
         raise InputError(self._miscounted(parts))
 
@@ -306,7 +316,7 @@ class Layer:
             "Return one for each, in the order of the arguments (None for what is not wanted).",
         ])  # fmt: skip
 
-    # names for the report --------------------------------------------------------------------------------------------
+    # names for the report ----------------------------------------------------------------------------------
 
     def held_values(self) -> list[Any]:
         """The arrays of the parameters that the layer holds."""
@@ -328,7 +338,7 @@ class Layer:
         """How many rows the first input has."""
         return int(np.shape(as_array(arguments[0]))[0])
 
-    # the style -------------------------------------------------------------------------------------------------------
+    # the style ---------------------------------------------------------------------------------------------
 
     def _styled(self) -> Style:
         owner = None if self.holding is None else self.holding.copied()
@@ -352,8 +362,8 @@ class Layer:
         what = f"{len(result)} values" if several else f"{described(result)} alone"
         raise InputError(
             f"check_layer: {name_of(self._backward)}({', '.join(required)}) cannot be called with what {self.name} "
-            f"returns, {what}; expected one cotangent for each output, then the cache that {self.name} returns last, or "
-            f"arguments with the names that {self.name} gives them: {', '.join(self.names)}"
+            f"returns, {what}; expected one cotangent for each output, then the cache that {self.name} returns last, "
+            f"or arguments with the names that {self.name} gives them: {', '.join(self.names)}"
         )
 
     def _counts(self, result: Any, required: list[str]) -> Iterator[tuple[int, bool]]:

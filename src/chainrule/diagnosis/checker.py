@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chainrule.backward import first_bad
 from chainrule.diagnosis.comparison import common_factor, noise, relative_error, scale_of
+from chainrule.diagnosis.differences import LARGEST_ERROR, recognised_differences
 from chainrule.diagnosis.findings import Writer
 from chainrule.diagnosis.kinks import one_sided
+from chainrule.diagnosis.mistakes import CATALOGUE
 from chainrule.diagnosis.problem import Arrays, Problem, Traced, fresh, traced
 from chainrule.diagnosis.report import Finding, Report
 from chainrule.diagnosis.scene import Scene
@@ -125,8 +128,13 @@ class _Check:
         }
         if not wrong:
             self._all_correct(numbers, points, flow, graph)
-        elif not self._convention(numbers, points, graph, flow):
-            self._explain(numbers, wrong, points, graph, flows)
+            return
+        bare = _without_guards(graph, points, variables)
+        conventional = self._convention(numbers, points, points, graph, flow)
+        if not conventional and not (bare and self._convention(numbers, points, bare, graph, flow)):
+            excused = self._excused(wrong, points, bare, variables)
+            flows += [Flow(each, list(variables.values())) for each in graph.bare if bare]
+            self._explain(numbers, wrong - excused, points, graph, flows)
 
     def _followed(self, numbers: list[int]) -> tuple[Traced, list[Flow]] | None:
         """The graphs whose sweep agrees with the engine, that in the person's language first."""
@@ -227,17 +235,21 @@ class _Check:
 
     # conventions ----------------------------------------------------------------------------------------------------
 
-    def _convention(self, numbers: list[int], points: list[_Point], graph: Traced, flow: Flow) -> bool:
+    def _convention(
+        self, numbers: list[int], points: list[_Point], truths: list[_Point], graph: Traced, flow: Flow
+    ) -> bool:
         """Whether everything that is claimed is the gradient of the loss times one number that means something."""
         if not self.conventions or len(numbers) < len(self.problem.claims):
             return False
-        factors = [common_factor(p.trial.claims, p.truth, p.trial.tolerances) for p in points]
+        factors = [common_factor(p.trial.claims, p.truth, p.trial.tolerances) for p in truths]
         known = [f for f in factors if f is not None]
         if len(known) < len(points) or not np.allclose(
             known, known[0], rtol=1e-3 if self.problem.single else 1e-6
         ):
             return False
         factor = known[0]
+        if abs(factor - 1) < 1e-6:
+            return False
         writer = self._writer(graph, flow, points)
         elements = sum(self.truth[i].size for i in numbers)
         meaning = writer.convention(factor, certain=len(points) > 1 or elements > 3)
@@ -245,8 +257,50 @@ class _Check:
             return False
         for i in numbers:
             error = relative_error(self.problem.claims[i], self.truth[i])
-            after = relative_error(self.problem.claims[i] / factor, self.truth[i])
+            after = relative_error(self.problem.claims[i] / factor, truths[0].truth[graph.variables[i]])
             self.findings[i] = writer.conventional(i, meaning, error, after)
+        return True
+
+    # what is no mistake -----------------------------------------------------------------------------------------------
+
+    def _excused(
+        self, wrong: set[int], points: list[_Point], bare: list[_Point], variables: dict[int, Variable]
+    ) -> set[int]:
+        """The claims that leave out a guard only, or are finite differences."""
+        excused = set()
+        for i in wrong:
+            v = variables[i]
+            if bare and all(p.trial.matches(v, p.truth[v]) for p in bare):
+                self.findings[i] = self._without_guard(i, bare[0].truth[v])
+            elif not self._by_differences(i, [(p.trial.claims[v], p.truth[v]) for p in points]):
+                continue
+            excused.add(i)
+        return excused
+
+    def _without_guard(self, number: int, bare: Any) -> Finding:
+        claim, name = np.asarray(self.problem.claims[number], np.float64), self.problem.names[number]
+        sentence = (
+            f"{self.problem.name} has a guard against infinity (a tiny number that is added, or that bounds a value), "
+            f"and the claim leaves it out: without it, this is the gradient."
+        )
+        error, after = relative_error(claim, self.truth[number]), relative_error(claim, bare)
+        return Finding(name, "CR009", CATALOGUE["CR009"].title, sentence, "convention", error, after)
+
+    def _by_differences(self, number: int, pairs: list[tuple[Any, Any]], *, roughly: bool = False) -> bool:
+        """Whether a claim is found to be finite differences, which is then said."""
+        errors = [relative_error(claim, truth) for claim, truth in pairs]
+        if max(errors) > LARGEST_ERROR:
+            return False
+        deadline = max(self.deadline, time.monotonic() + 0.5) if roughly else time.monotonic() + 1.0
+        (claim, truth), value = pairs[0], np.asarray(self.problem.values[number])
+        found = recognised_differences(
+            claim, truth, value, partial(self.problem.moved, number), deadline, roughly=roughly
+        )
+        if found is None:
+            return False
+        name, title = self.problem.names[number], CATALOGUE["CR010"].title
+        sentence = f"The error is that of {found}."
+        self.findings[number] = Finding(name, "CR010", title, sentence, "correct", errors[0])
         return True
 
     # explaining -----------------------------------------------------------------------------------------------------
@@ -269,7 +323,7 @@ class _Check:
         here = next((p for p in ordered if any(p.wrong(variables[i]) for i in wrong)), points[0])
         searched = [here, *(p for p in points if p is not here)]
         scene = Scene(flows[0], here.trial.values, here.trial.claims)
-        correct = [variables[i] for i in numbers if i not in wrong]
+        correct = [variables[i] for i in numbers if i not in wrong and i not in self.findings]
         search = Search([variables[i] for i in wrong], correct, self.deadline)
         outcome = search.run(_language(flow, searched, 0.5 * i) for i, flow in enumerate(flows)) if wrong else Outcome()
         self.stopped = outcome.stopped
@@ -279,9 +333,10 @@ class _Check:
         for i in numbers:
             if i in wrong:
                 matches = outcome.matches.get(variables[i], [])
-                error = max(
-                    relative_error(p.trial.claims[variables[i]], p.truth[variables[i]]) for p in points
-                )
+                pairs = [(p.trial.claims[variables[i]], p.truth[variables[i]]) for p in points]
+                if not matches and self._by_differences(i, pairs, roughly=True):
+                    continue
+                error = max(relative_error(claim, truth) for claim, truth in pairs)
                 self.findings[i] = writer.wrong(i, error, matches, sorted(wrong))
             elif i not in self.findings:
                 self.findings[i] = writer.correct(i)
@@ -297,6 +352,23 @@ class _Check:
             "computed at the given point? Only the given point counts."
         )
         return True
+
+
+def _without_guards(
+    graph: Traced, points: list[_Point], variables: dict[int, Variable]
+) -> list[_Point]:
+    """The points with the gradients of the loss without its guards; none where there is no guard."""
+    if not graph.bare:
+        return []
+    flow, found = Flow(graph.bare[0], list(variables.values())), []
+    for point in points:
+        values = values_at(flow.graph, point.inputs)
+        swept = flow.at(values)
+        truth = swept.gradients()
+        if not all(np.isfinite(g).all() for g in truth.values()):
+            return []
+        found.append(_Point(Trial(values, swept, point.trial.claims, point.trial.tolerances), truth, point.inputs))
+    return found
 
 
 def _language(flow: Flow, points: list[_Point], unlikely: float) -> Language:

@@ -23,6 +23,12 @@ PROOF = 1e-8
 """A diagnosis is only given where its correction brings the relative error below this (in float64)."""
 
 
+_FUSED = {
+    "cross_entropy_of_logits": "softmax", "cross_entropy_of_labels": "softmax", "binary_cross_entropy": "sigmoid",
+}  # fmt: skip
+"""Cross-entropies that are recognised together with the activation before them."""
+
+
 class Convention(NamedTuple):
     """For which loss a claim is right: code, in words, and the factor."""
 
@@ -64,11 +70,11 @@ class Writer:
         scene = self.scene
         for site in scene.flow.sites.values():
             name = site.equation.name
-            fused = name in ("cross_entropy_of_logits", "cross_entropy_of_labels")
+            fused = _FUSED.get(name)
             if not fused and not (name in ("sigmoid", "softmax") and cancels(scene, site)):
                 continue
             if self._reaches_directly(variable, site.equation.inputs[0]):
-                function = "softmax" if fused else name
+                function = fused or name
                 return f"The derivative of the {function} does not appear: it cancels with that of the cross-entropy."
         return ""
 

@@ -71,8 +71,10 @@ def arrays_in(thing: Any, *, numbers: bool = False) -> dict[Path, Any]:
     for path, held in found_in(thing).items():
         value = as_array(held.value)
         number = numbers and isinstance(held.value, float)
-        if isinstance(held.value, (list, tuple, dict)) or id(held.value) in seen or not (
-            number or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+        if (
+            isinstance(held.value, (list, tuple, dict))
+            or id(held.value) in seen
+            or not (number or (isinstance(value, np.ndarray) and value.dtype.kind == "f"))
         ):
             continue
         seen.add(id(held.value))

@@ -65,7 +65,9 @@ def check_layer(
         report = _together(report, _checked(layer, other, rng, seconds=left, **options), layer.rows(other))
     if layer.draws_again:
         layer.replays = True
-        report = _with_other_noise(layer, report, _checked(layer, layer.arguments, rng, seconds=1.0, **options))
+        report = _with_other_noise(
+            layer, report, _checked(layer, layer.arguments, rng, seconds=1.0, **options)
+        )
     report = replace(report, findings=[_in_words_of_layers(layer, f) for f in report.findings])
     return replace(report, notes=(*layer.notes, *report.notes))
 
@@ -77,7 +79,8 @@ def _with_other_noise(layer: Layer, report: Report, replayed: Report) -> Report:
     findings = []
     for finding in report.findings:
         if finding.verdict in ("wrong", "unknown") and finding.parameter in right:
-            sentence = f"{backward} draws random numbers anew. Use those that {layer.name} drew: keep them in the cache."
+            drew = f"Use those that {layer.name} drew: keep them in the cache."
+            sentence = f"{backward} draws random numbers anew. {drew}"
             finding = replace(finding, code="CR123", title=CATALOGUE["CR123"].title, sentence=sentence, verdict="wrong",
                               error_after=right[finding.parameter])  # fmt: skip
         findings.append(finding)
@@ -125,7 +128,7 @@ def _checked(layer: Layer, arguments: list[Any], rng: np.random.Generator, **opt
     return examined(problem, **options, conventions=False)
 
 
-# another number of rows ------------------------------------------------------------------------------------------
+# another number of rows -----------------------------------------------------------------------------------
 
 
 def _with_other_rows(layer: Layer, rng: np.random.Generator) -> list[Any] | None:
@@ -164,7 +167,9 @@ def _together(given: Report, other: Report, rows: int) -> Report:
     findings, differs = [], []
     for finding in given.findings:
         again = by_name.get(finding.parameter, finding)
-        doubtful = again.verdict == "wrong" and again.code != finding.code and not again.code.startswith("CR3")
+        doubtful = (
+            again.verdict == "wrong" and again.code != finding.code and not again.code.startswith("CR3")
+        )
         if doubtful and finding.verdict in ("correct", "wrong"):
             differs.append(finding.parameter)
             finding = again

@@ -41,6 +41,8 @@ _ENTRIES = (
     Entry("CR006", "correct, at a rate of its own", "b -= 0.1 * d_b", "W -= 0.01 * d_W"),
     Entry("CR007", "correct, with weight decay", "W -= rate * (d_W + decay * W)", "W -= rate * d_W"),
     Entry("CR008", "right in direction; an adaptive rule hides the size", "W -= rate * d_W / (abs(d_W) + eps)"),
+    Entry("CR009", "correct but for a guard", "d_Z = P - Y", "loss = -(Y * log(P + 1e-12)).sum()"),
+    Entry("CR010", "correct within the precision of finite differences"),
     Entry("CR090", "cannot tell: the loss has a kink here", "d_Z = d_A * (Z >= 0)", "d_Z = d_A * (Z > 0)"),
     Entry("CR092", "cannot tell: several mistakes coincide at this point"),
     # the formula
@@ -239,6 +241,9 @@ def _one_hot(labels: Any, x: Any) -> Any:
 _cross_entropy_mistakes("cross_entropy_of_logits(x, y, *, axis=-1)", _one_hot, lambda g, _: g)
 _cross_entropy_mistakes("cross_entropy_of_labels(x, *, labels)", _one_hot, lambda g, labels: g / labels.size)
 
+mistake("CR118", "binary_cross_entropy(z, y)", "sigmoid and cross-entropy together give P - Y, and this is multiplied by "
+        "P * (1 - P) once more", z=lambda g, z, y: g * (_sigmoid(z) - y) * _sigmoid(z) * (1 - _sigmoid(z)))  # fmt: skip
+
 # normalisation ---------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +327,7 @@ mistake("CR130", "getitem(x, *, key)", "rows of {x} that are taken several times
         "gradients of the same row must be added", x=lambda g, x_shape, key: _assigned(g, x_shape, key))  # fmt: skip
 for _extreme in ("max", "min"):
     _text = f"{_extreme}(x, *, axis=None, keepdims=False)"
-    mistake("CR128", _text, f"the gradient of the {_extreme}imum goes to every element, not only to the largest",
+    mistake("CR128", _text, f"the gradient of the {_extreme}imum goes to every element, not only to that one",
             x=lambda g, x_shape, axis, xp: spread(g, x_shape, axis, xp))  # fmt: skip
     mistake("CR128", _text, f"the gradient of the {_extreme}imum is shared by all elements, as that of a mean",
             x=lambda g, x_shape, axis, xp: spread(g / count_over(x_shape, axis), x_shape, axis, xp))  # fmt: skip

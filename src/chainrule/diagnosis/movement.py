@@ -1,8 +1,9 @@
-"""How parameters move in steps, beside their true gradients: rates, memory of earlier steps, what only the sign shows."""
+"""How parameters move in steps, beside their true gradients: rates, memory of earlier steps, adaptive rules."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +18,17 @@ class Movement:
     `moves` are before minus after, so that gradient descent is `moves == rate * gradients`.
     """
 
-    def __init__(self, name: str, values: Sequence[Any], moves: Sequence[Any], gradients: Sequence[Any], single: bool) -> None:
+    def __init__(
+        self, name: str, values: Sequence[Any], moves: Sequence[Any], gradients: Sequence[Any], single: bool
+    ) -> None:
         self.name, self.shape = name, np.shape(values[0])
-        self.values, self.moves, self.gradients = (np.array([np.ravel(a) for a in part]) for part in (values, moves, gradients))
+        self.values, self.moves, self.gradients = (
+            np.array([np.ravel(a) for a in part]) for part in (values, moves, gradients)
+        )
         unit = float(np.finfo(np.float32 if single else np.float64).eps)
-        self.room = 4 * unit * float(np.abs(self.values).max(initial=0.0) + np.abs(self.moves).max(initial=0.0))
+        self.room = (
+            4 * unit * float(np.abs(self.values).max(initial=0.0) + np.abs(self.moves).max(initial=0.0))
+        )
         self.near = 1e-3 if single else SAME
 
     @property
@@ -110,7 +117,9 @@ def remembered(alike: Sequence[Any], apart: tuple[Any, Any], alone: Any) -> Memo
     grew = again - 1
     if abs(grew) < 1e-6:
         return None
-    if np.allclose(np.ravel(apart[1]), again * np.ravel(alone), rtol=1e-5, atol=1e-5 * float(np.abs(alone).max())):
+    if np.allclose(
+        np.ravel(apart[1]), again * np.ravel(alone), rtol=1e-5, atol=1e-5 * float(np.abs(alone).max())
+    ):
         return Memory("schedule", again)
     number = round((more - again) / grew, 9)
     if not np.allclose(second, again * first, rtol=1e-5, atol=1e-6 * float(np.abs(first).max())):
@@ -121,3 +130,44 @@ def remembered(alike: Sequence[Any], apart: tuple[Any, Any], alone: Any) -> Memo
         return Memory("momentum", number)
     nesterov = number**2 / (1 + number)
     return Memory("Nesterov", number, 1 + number) if abs(grew - nesterov) < 1e-5 and 0 < number < 1 else None
+
+
+# rates that differ within a parameter ---------------------------------------------------------------------
+
+
+def patterns(shape: tuple[int, ...], rates: list[float]) -> Iterator[Any]:
+    """Rates that differ from row to row, or from column to column."""
+    for axis in range(min(len(shape), 2)):
+        if not 2 <= shape[axis] <= 4:
+            continue
+        along = [1] * len(shape)
+        along[axis] = shape[axis]
+        for choice in product(rates[:3], repeat=shape[axis]):
+            if len(set(choice)) > 1:
+                yield np.broadcast_to(np.reshape(choice, along), shape)
+
+
+def rates_in_words(name: str, rates: Any) -> str:
+    """Which rows, columns or elements learn how many times faster than the slowest.
+
+    >>> rates_in_words("W1", np.array([[0.01, 0.01], [0.1, 0.1]]))
+    'Row 1 of W1 learns at 0.1, 10 times the rate of row 0.'
+    """
+    for axis, what in ((0, "row"), (1, "column")):
+        if rates.ndim == 2:
+            lines = np.moveaxis(rates, axis, 0).reshape(rates.shape[axis], -1)
+            if np.allclose(lines, lines[:, :1], rtol=1e-6):
+                return _compared(name, lines[:, 0], [f"{what} {i}" for i in range(len(lines))])
+    places = [str(list(map(int, index))) for index in np.ndindex(rates.shape)]
+    return _compared(name, rates.ravel(), [f"element {p}" for p in places])
+
+
+def _compared(name: str, rates: Any, places: list[str]) -> str:
+    slow = int(np.argmin(np.abs(rates)))
+    said = [
+        f"{places[i][0].upper()}{places[i][1:]} of {name} learns at {rates[i]:.6g}, {rates[i] / rates[slow]:.4g} times "
+        f"the rate of {places[slow]}."
+        for i in range(len(rates))
+        if abs(rates[i] - rates[slow]) > 1e-6 * abs(rates[slow])
+    ]  # fmt: skip
+    return " ".join(said[:3]) + (f" And {len(said) - 3} more." if len(said) > 3 else "")

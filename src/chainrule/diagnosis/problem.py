@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.diagnosis.guards import without_guards
 from chainrule.diagnosis.written import writable
 from chainrule.errors import ChainruleError, IndependentWarning, InputError
 from chainrule.graph.along_axes import ALONG_AXES
@@ -171,6 +172,15 @@ class Problem:
         )
         return found if same else None
 
+    def moved(self, number: int, place: tuple[int, ...], by: float) -> float:
+        """The loss with one element of a leaf moved."""
+        value = np.array(self.values[number], np.float64)
+        value[place] += by
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = as_array(self.loss(*self.with_values({number: value if value.ndim else value[()]})))
+        return float(np.asarray(found).reshape(()))
+
     # the truth -------------------------------------------------------------------------------------------------
 
     def checked_value(self) -> float:
@@ -224,11 +234,13 @@ class Traced(NamedTuple):
     """The graphs of a loss, and which of their inputs each leaf of the arguments is.
 
     People write derivatives at different levels: that of a whole cross-entropy, that of its logarithms, or that of
-    every operation. So there is a graph for each: everything recognised, the activations only, nothing.
+    every operation. So there is a graph for each: everything recognised, the activations only, nothing. `bare` has
+    these without guards such as the number in log(p + 1e-12), if there are any.
     """
 
     graphs: tuple[Graph, ...]
     variables: dict[int, Variable]
+    bare: tuple[Graph, ...] = ()
 
 
 _LOSSES = ("log_sigmoid", "-softplus", "binary_cross_entropy")
@@ -255,12 +267,18 @@ def traced(problem: Problem) -> Traced:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         graph = trace(scalar, *problem.args)
-        activations = graph
-        for _ in range(2):
-            activations = rewritten(activations, _activations(), keep_dead=True)
-        graphs = (recognised(graph), activations, graph)
+        bare = without_guards(graph)
+        graphs, unguarded = _in_languages(graph), () if bare is None else _in_languages(bare)
     found = [leaf for _, leaf in leaves(graph.arguments[0])]
-    return Traced(graphs, {i: leaf for i, leaf in enumerate(found) if isinstance(leaf, Variable)})
+    variables = {i: leaf for i, leaf in enumerate(found) if isinstance(leaf, Variable)}
+    return Traced(graphs, variables, unguarded)
+
+
+def _in_languages(graph: Graph) -> tuple[Graph, ...]:
+    activations = graph
+    for _ in range(2):
+        activations = rewritten(activations, _activations(), keep_dead=True)
+    return recognised(graph), activations, graph
 
 
 def _is_short(value: Any) -> bool:

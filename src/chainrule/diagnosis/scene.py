@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.diagnosis.constants import Constants
 from chainrule.diagnosis.sweep import Flow, Site, Swept, Values
+from chainrule.diagnosis.wording import spelled
 from chainrule.graph.ir import Equation, Literal, Variable, all_names
 from chainrule.lines import described_place, position
 
@@ -179,8 +181,12 @@ class Scene:
     def name(self, atom: Any) -> str:
         """What the user calls a value."""
         if isinstance(atom, Variable):
-            return self.names.get(atom, "an intermediate value")
+            return self._words.get(atom, "an intermediate value")
         return str(atom.number) if isinstance(atom, Literal) else str(atom)
+
+    @cached_property
+    def _words(self) -> dict[Variable, str]:
+        return spelled(self.graph, self.names)
 
     def series_name(self, series: Series) -> str:
         """What a series is called: the one name, or the user's name for all of them."""

@@ -41,6 +41,7 @@ class Step:
         self.data = tuple(map(_array, data if type(data) is tuple else (data,)))
         self.holding = Holding(params) if _is_object(params) else None
         self.params = params
+        self.values: list[Any]
         self.functions = (loss, step)
         if self.holding is not None:
             held = {p: np.asarray(a) for p, a in arrays_in(params, numbers=True).items()}
@@ -55,7 +56,7 @@ class Step:
     def _hold(self, held: dict[Path, Any], paths: list[Path]) -> None:
         self.paths = paths
         self.names = list(short_names(paths, set()).values())
-        self.values: list[Any] = [held[p] for p in paths]
+        self.values = [held[p] for p in paths]
 
     def _parameters(self) -> list[Path]:
         """Where an object has its parameters: what a step moves, and what is called alike."""
@@ -70,8 +71,8 @@ class Step:
             array = np.asarray(value)
             if array.dtype.kind in "iub" and self.holding is None:
                 raise InputError(
-                    f"check_step: {name} is {described(value)}, and only floating-point numbers have gradients; convert it "
-                    f"with .astype(float)"
+                    f"check_step: {name} is {described(value)}, and only floating-point numbers have gradients; "
+                    f"convert it with .astype(float)"
                 )
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 index = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
@@ -103,7 +104,7 @@ class Step:
         before = 0 if self._is_method(self._loss) else len(self.spread(self.params))
         return parameter_names(self._loss, before + len(self.data))[before:]
 
-    # stepping --------------------------------------------------------------------------------------------------------
+    # stepping ----------------------------------------------------------------------------------------------
 
     def moved(self, arrays: Sequence[Any], data: Sequence[Any] | None = None) -> list[Any]:
         """How far each parameter moves in one step, from the state that the step is in."""
@@ -140,9 +141,12 @@ class Step:
             if np.shape(new) != old.shape:
                 turned = "; transposed it would fit" if np.shape(new) == old.shape[::-1] else ""
                 raise InputError(
-                    f"check_step: {self.step_name} made {name} of shape {np.shape(new)} from one of shape {old.shape}{turned}"
+                    f"check_step: {self.step_name} made {name} of shape {np.shape(new)} from one of shape "
+                    f"{old.shape}{turned}"
                 )
-        return [np.asarray(o, np.float64) - np.asarray(n, np.float64) for o, n in zip(before, after, strict=True)]
+        return [
+            np.asarray(o, np.float64) - np.asarray(n, np.float64) for o, n in zip(before, after, strict=True)
+        ]
 
     def _after(self, params: Any, returned: Any) -> list[Any]:
         """The parameters after a step: what it returned, if that has their structure; else what it was given."""
@@ -159,8 +163,8 @@ class Step:
         names = ", ".join(self.names)
         what = f"{type(returned).__name__} of {len(returned)}: {', '.join(map(described, children_of(returned)))}"
         raise InputError(
-            f"check_step: {self.step_name} returned a {what}; expected the parameters in the structure in which they are "
-            f"given ({names}), or None where the step changes their arrays in place"
+            f"check_step: {self.step_name} returned a {what}; expected the parameters in the structure in which they "
+            f"are given ({names}), or None where the step changes their arrays in place"
         )
 
     def _candidates(self, returned: Any) -> Iterator[Any]:
@@ -202,7 +206,10 @@ def _alike(tree: Any, other: Any) -> list[Any] | None:
     if isinstance(tree, dict) and dict(found).keys() != dict(parts).keys():
         return None
     by_name = dict(found)
-    pairs = [(p, by_name[n]) if isinstance(tree, dict) else (p, f) for (n, p), (_, f) in zip(parts, found, strict=True)]
+    pairs = [
+        (p, by_name[n]) if isinstance(tree, dict) else (p, f)
+        for (n, p), (_, f) in zip(parts, found, strict=True)
+    ]
     rows = [_alike(a, b) for a, b in pairs]
     return None if any(r is None for r in rows) else [leaf for row in rows for leaf in row or ()]
 
@@ -215,7 +222,7 @@ def _is_object(params: Any) -> bool:
     )  # fmt: skip
 
 
-# the numbers that a step is written with ---------------------------------------------------------------------------
+# the numbers that a step is written with ------------------------------------------------------------------
 
 
 def written_rates(step: Callable[..., Any]) -> list[float]:
@@ -234,5 +241,3 @@ def written_rates(step: Callable[..., Any]) -> list[float]:
     if isinstance(code, CodeType):
         found += [c for c in code.co_consts if type(c) is float]
     return [v for v in dict.fromkeys(found) if 0 < abs(v) < 10]
-
-

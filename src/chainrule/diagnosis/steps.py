@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from inspect import Parameter, Signature
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from chainrule.diagnosis.checker import examined
 from chainrule.diagnosis.comparison import relative_error
 from chainrule.diagnosis.mistakes import CATALOGUE
-from chainrule.diagnosis.movement import Memory, Movement, adaptive_rate, remembered
+from chainrule.diagnosis.movement import Memory, Movement, adaptive_rate, patterns, rates_in_words, remembered
 from chainrule.diagnosis.problem import Problem, fresh
 from chainrule.diagnosis.report import Finding, Report
 from chainrule.diagnosis.stepping import Step, written_rates
@@ -22,9 +21,18 @@ from chainrule.diagnosis.written import writable
 from chainrule.errors import InputError
 from chainrule.trees import leaves, mapped
 
-
 QUICK, MINIMUM = 1.5, 0.5
 """So many seconds are first spent on each rate that may be the right one, and at least on any."""
+
+
+ACCUMULATED = (
+    "The second step moves {} by the sum of both gradients: they are added up from step to step. Begin each "
+    "step with a gradient of zero."
+)
+DIRECTED = (
+    "Every element moves against its gradient. Of the gradient's size, an adaptive rule shows nothing in one step; "
+    "check the gradient itself with check."
+)
 
 
 def check_step(
@@ -55,7 +63,9 @@ def check_step(
     >>> [(f.parameter, f.code) for f in report.findings]
     [('w', 'CR000'), ('b', 'CR203')]
     """
-    checked = _StepCheck(Step(loss, step, params, data), rate, seed, tolerance, tuple(mute), time.monotonic() + seconds)
+    checked = _StepCheck(
+        Step(loss, step, params, data), rate, seed, tolerance, tuple(mute), time.monotonic() + seconds
+    )
     report = checked.report()
     return report if report.ok else checked.by_rows() or report
 
@@ -64,7 +74,13 @@ class _StepCheck:
     """One call of `check_step`."""
 
     def __init__(
-        self, step: Step, rate: float | None, seed: int, tolerance: float | None, mute: tuple[str, ...], deadline: float
+        self,
+        step: Step,
+        rate: float | None,
+        seed: int,
+        tolerance: float | None,
+        mute: tuple[str, ...],
+        deadline: float,
     ) -> None:
         self.step, self.given_rate, self.seed, self.tolerance, self.mute = step, rate, seed, tolerance, mute
         self.deadline = deadline
@@ -74,7 +90,7 @@ class _StepCheck:
         self.findings: dict[int, Finding] = {}
         self.rate = rate
 
-    # what is observed ------------------------------------------------------------------------------------------------
+    # what is observed --------------------------------------------------------------------------------------
 
     def report(self) -> Report:
         self._observe()
@@ -90,8 +106,8 @@ class _StepCheck:
         first, again = step.moved(step.values), step.moved(step.values)
         if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
             raise InputError(
-                f"check_step: {step.step_name} moves the parameters differently each time it is called; draw the random "
-                f"numbers (or the batch) outside, and pass them with data="
+                f"check_step: {step.step_name} moves the parameters differently each time it is called; draw the "
+                f"random numbers (or the batch) outside, and pass them with data="
             )
         self.points = [(list(step.values), step.data)]
         moves, gradients = [first], [self._gradient(*self.points[0])]
@@ -110,7 +126,9 @@ class _StepCheck:
                 break
         values = [p for p, _ in self.points]
         self.movements = [
-            Movement(name, [v[i] for v in values], [m[i] for m in moves], [g[i] for g in gradients], self.single)
+            Movement(
+                name, [v[i] for v in values], [m[i] for m in moves], [g[i] for g in gradients], self.single
+            )
             for i, name in enumerate(step.names)
         ]
         self.memory = self._memories(first)
@@ -118,14 +136,16 @@ class _StepCheck:
     def _another_point(self) -> tuple[list[Any], tuple[Any, ...]]:
         """Random parameters, and other data of the same kind."""
         everything = [*self.step.values, *(leaf for _, leaf in leaves(self.step.data))]
-        found = fresh({i: v for i, v in enumerate(everything)}, self.rng)
+        found = fresh(dict(enumerate(everything)), self.rng)
         values = iter([found.get(i, v) for i, v in enumerate(everything)])
         arrays = [next(values) for _ in self.step.values]
         return arrays, mapped(lambda _: next(values), self.step.data)
 
     def _gradient(self, arrays: list[Any], data: tuple[Any, ...]) -> list[Any]:
         count = len(arrays)
-        problem = self._problem(list(range(count)), lambda *all_: tuple(np.zeros(np.shape(a)) for a in all_[:count]), arrays, data)
+        problem = self._problem(
+            list(range(count)), lambda *all_: tuple(np.zeros(np.shape(a)) for a in all_[:count]), arrays, data
+        )
         return [problem.gradient({})[i] for i in range(count)]
 
     def _problem(self, numbers: list[int], claims: Any, arrays: Any = None, data: Any = None) -> Problem:
@@ -138,7 +158,10 @@ class _StepCheck:
 
         def claimed(*given: Any) -> tuple[Any, ...]:
             found = claims(*given)
-            return (*(found[i] if i in numbers else None for i in range(count)), *(None for _ in given[count:]))
+            return (
+                *(found[i] if i in numbers else None for i in range(count)),
+                *(None for _ in given[count:]),
+            )
 
         loss.__name__ = step.name
         loss.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in self._names()])  # type: ignore[attr-defined]
@@ -171,22 +194,41 @@ class _StepCheck:
                 found[i] = memory
         return found
 
-    # what needs no search ----------------------------------------------------------------------------------------------
+    # what needs no search ----------------------------------------------------------------------------------
 
-    def _say(self, number: int, code: str, sentence: str, verdict: str, error: float, after: float | None = None) -> None:
+    def _say(
+        self, number: int, code: str, sentence: str, verdict: str, error: float, after: float | None = None
+    ) -> None:
         name = self.movements[number].name
-        correction = f"{name} = {name} - rate * d_{name}" if verdict == "wrong" and code in ("CR203", "CR204") else None
-        self.findings[number] = Finding(name, code, CATALOGUE[code].title, sentence, verdict, error, after, correction)
+        correction = (
+            f"{name} = {name} - rate * d_{name}"
+            if verdict == "wrong" and code in ("CR203", "CR204")
+            else None
+        )
+        self.findings[number] = Finding(
+            name, code, CATALOGUE[code].title, sentence, verdict, error, after, correction
+        )
 
     def _stuck_or_free(self, number: int) -> bool:
         """Parameters that never move, or move for no reason."""
         m = self.movements[number]
         if m.rests and m.is_free:
-            self._say(number, "CR000", "It does not move, and the loss does not depend on it.", "correct", 0.0)
+            self._say(
+                number, "CR000", "It does not move, and the loss does not depend on it.", "correct", 0.0
+            )
         elif m.rests:
-            self._say(number, "CR204", f"{m.name} is never updated, though its gradient is not zero.", "wrong", 1.0, 0.0)
+            self._say(
+                number,
+                "CR204",
+                f"{m.name} is never updated, though its gradient is not zero.",
+                "wrong",
+                1.0,
+                0.0,
+            )
         elif m.is_free:
-            sentence = f"{m.name} is updated, but {self.step.name} does not depend on it: its gradient is zero."
+            sentence = (
+                f"{m.name} is updated, but {self.step.name} does not depend on it: its gradient is zero."
+            )
             self._say(number, "CR205", sentence, "wrong", 1.0, 0.0)
         return m.rests or m.is_free
 
@@ -195,8 +237,8 @@ class _StepCheck:
         if adaptive is not None and not all(self.movements[i].rate() for i in active):
             for i in active:
                 self._adaptive(i)
-            self.notes.append(f"An adaptive rule (Adam, RMSprop or the like) with a rate of {adaptive:.4g}: every first step "
-                              f"has this size.")  # fmt: skip
+            rule = f"An adaptive rule (Adam, RMSprop or the like) with a rate of {adaptive:.4g}"
+            self.notes.append(f"{rule}: every first step has this size.")
             return
         self._recall(active)
         ratios = {i: r / self._first(i) for i in active if (r := self.movements[i].rate()) is not None}
@@ -211,9 +253,7 @@ class _StepCheck:
             self._search(rest, ratios)
         for i, memory in self.memory.items():
             if memory.kind == "accumulation" and i in active and self.findings[i].ok:
-                sentence = f"The second step moves {self.movements[i].name} by the sum of both gradients: they are added up from " \
-                           f"step to step. Begin each step with a gradient of zero."  # fmt: skip
-                self._say(i, "CR206", sentence, "wrong", 1.0, 0.0)
+                self._say(i, "CR206", ACCUMULATED.format(self.movements[i].name), "wrong", 1.0, 0.0)
 
     def _first(self, number: int) -> float:
         return self.memory[number].first if number in self.memory else 1.0
@@ -222,23 +262,29 @@ class _StepCheck:
         for memory in dict.fromkeys(self.memory[i] for i in active if i in self.memory):
             if memory.kind in ("momentum", "Nesterov"):
                 kind = "Nesterov's momentum" if memory.kind == "Nesterov" else "Momentum"
-                self.notes.append(f"{kind} of {memory.number:.6g}: of each step, the new gradient's part is checked.")
+                self.notes.append(
+                    f"{kind} of {memory.number:.6g}: of each step, the new gradient's part is checked."
+                )
             elif memory.kind == "schedule":
-                self.notes.append(f"The rate changes from step to step, by a factor {memory.number:.6g} after the first.")
+                self.notes.append(
+                    f"The rate changes from step to step, by a factor {memory.number:.6g} after the first."
+                )
 
     def _adaptive(self, number: int) -> None:
         m = self.movements[number]
         known = m.gradients != 0
         against = int(((np.sign(m.moves) != np.sign(m.gradients)) & known).sum())
         if not against:
-            sentence = "Every element moves against its gradient. Of the gradient's size, an adaptive rule shows nothing in " \
-                       "one step; check the gradient itself with check."  # fmt: skip
-            self._say(number, "CR008", sentence, "convention", 0.0)
+            self._say(number, "CR008", DIRECTED, "convention", 0.0)
         elif against == int(known.sum()):
-            self._say(number, "CR203", f"{m.name} moves up its gradient: {self.step.name} grows.", "wrong", 2.0, 0.0)
+            self._say(
+                number, "CR203", f"{m.name} moves up its gradient: {self.step.name} grows.", "wrong", 2.0, 0.0
+            )
         else:
             sentence = f"{against} of {int(known.sum())} elements of {m.name} move up their gradient."
-            self.findings[number] = Finding(m.name, "CR199", CATALOGUE["CR199"].title, sentence, "unknown", 1.0)
+            self.findings[number] = Finding(
+                m.name, "CR199", CATALOGUE["CR199"].title, sentence, "unknown", 1.0
+            )
 
     def _rate(self, ratios: dict[int, float]) -> float | None:
         """The rate that most parameters have; the given one, if one is given."""
@@ -262,7 +308,8 @@ class _StepCheck:
         error = relative_error(m.moves[0] / self.rate / self._first(number), m.gradients[0])
         after = relative_error(m.moves[0] / ratio / self._first(number), m.gradients[0])
         if ratio < 0:
-            sentence = f"{m.name} moves up its gradient, at a rate of {-ratio:.6g}: the step makes {self.step.name} larger."
+            uphill = f"{m.name} moves up its gradient, at a rate of {-ratio:.6g}"
+            sentence = f"{uphill}: the step makes {self.step.name} larger."
             self._say(number, "CR203", sentence, "wrong", 2.0, after)
         elif abs(ratio - self.rate) <= 1e-6 * self.rate:
             self._say(number, "CR000", "", "correct", after)
@@ -270,7 +317,8 @@ class _StepCheck:
             times = ratio / self.rate
             sentence = f"{m.name} learns at {ratio:.6g}, {times:.6g} times the rate of the others."
             if any(abs(max(times, 1 / times) - n) < 1e-6 * n for n in self._lengths()):
-                sentence += f" {max(times, 1 / times):.6g} is a length of the data: is one gradient summed, and another averaged?"
+                sentence += f" {max(times, 1 / times):.6g} is a length of the data: "
+                sentence += "is one gradient summed, and another averaged?"
             self._say(number, "CR006", sentence, "convention", error, after)
 
     def _lengths(self) -> set[int]:
@@ -284,10 +332,13 @@ class _StepCheck:
             self.rate = rate
             self.notes.append(f"The rate is {rate:.6g}.")
         after = relative_error(m.moves[0] / rate - decay * m.values[0], m.gradients[0])
-        sentence = f"Weight decay of {decay:.6g}: this is the gradient of {self.step.name} + {decay / 2:.6g} * ({m.name}**2).sum()."
-        self._say(number, "CR007", sentence, "convention", relative_error(m.moves[0] / rate, m.gradients[0]), after)
+        whole = f"{self.step.name} + {decay / 2:.6g} * ({m.name}**2).sum()"
+        sentence = f"Weight decay of {decay:.6g}: this is the gradient of {whole}."
+        self._say(
+            number, "CR007", sentence, "convention", relative_error(m.moves[0] / rate, m.gradients[0]), after
+        )
 
-    # the search --------------------------------------------------------------------------------------------------------
+    # the search --------------------------------------------------------------------------------------------
 
     def _search(self, rest: list[int], ratios: dict[int, float]) -> None:
         """Let the core explain what is not along the gradient, at each rate that it may have been divided by."""
@@ -305,10 +356,17 @@ class _StepCheck:
         if self.rate is None and best:
             rates = sorted({rate for f, rate in best.values()})
             self.rate = rates[0]
-            self.notes.append(f"The rate is taken to be {', '.join(f'{r:.6g}' for r in rates)}, a number of {self.step.step_name}.")
+            self.notes.append(
+                f"The rate is taken to be {', '.join(f'{r:.6g}' for r in rates)}, a number of {self.step.step_name}."
+            )
 
     def _improve(
-        self, best: dict[int, tuple[Finding, float]], rest: list[int], rate: float, ratios: dict[int, float], seconds: float
+        self,
+        best: dict[int, tuple[Finding, float]],
+        rest: list[int],
+        rate: float,
+        ratios: dict[int, float],
+        seconds: float,
     ) -> None:
         """Search at another rate, unless everything is explained; keep what explains more."""
         if all(i in best and _badness(best[i][0]) <= 1 for i in rest):
@@ -330,7 +388,9 @@ class _StepCheck:
         return kept[:5] or [self._median()]
 
     def _median(self) -> float:
-        ratios = np.concatenate([(m.moves[0] / m.gradients[0])[m.gradients[0] != 0] for m in self.movements if not m.is_free])
+        ratios = np.concatenate(
+            [(m.moves[0] / m.gradients[0])[m.gradients[0] != 0] for m in self.movements if not m.is_free]
+        )
         rate = float(np.median(np.abs(ratios[ratios != 0]))) if ratios.any() else 1.0
         self.notes.append(f"No rate was found; it is taken to be {rate:.4g}. Give it with rate=.")
         return rate
@@ -348,7 +408,9 @@ class _StepCheck:
             return [m / divisors.get(i, 1.0) for i, m in enumerate(moved)]
 
         known = sorted({*rest, *ratios})
-        report = examined(self._problem(known, claims), seconds, self.seed, self._tolerance(rest, divisors), self.mute)
+        report = examined(
+            self._problem(known, claims), seconds, self.seed, self._tolerance(rest, divisors), self.mute
+        )
         by_name = dict(zip([self.step.names[i] for i in known], report.findings, strict=True))
         self.notes += [n for n in report.notes if n not in self.notes]
         return {i: _as_update(by_name[step.names[i]], self.step.name) for i in rest}
@@ -363,30 +425,41 @@ class _StepCheck:
         lost = [self.movements[i].room / (np.abs(self.movements[i].moves[0]).max() or 1.0) for i in rest]
         return max(1e-5 if self.single else 1e-8, *lost)
 
-    # unequal rates within one parameter ----------------------------------------------------------------------------------
+    # unequal rates within one parameter --------------------------------------------------------------------
 
-    def _unequal(self, number: int, rate: float, ratios: dict[int, float], candidates: list[float]) -> Finding | None:
+    def _unequal(
+        self, number: int, rate: float, ratios: dict[int, float], candidates: list[float]
+    ) -> Finding | None:
         """Rates that differ within a parameter: seen at once, or behind another mistake."""
         m = self.movements[number]
         rates = m.rates()
         if rates is not None:
             after = relative_error(m.moves[0] / rates.ravel(), m.gradients[0])
             error = relative_error(m.moves[0] / (self.rate or float(np.median(rates))), m.gradients[0])
-            return Finding(m.name, "CR202", CATALOGUE["CR202"].title, _rates_in_words(m.name, rates), "wrong", error, after)
-        for pattern in _patterns(m.shape, candidates):
+            return Finding(
+                m.name,
+                "CR202",
+                CATALOGUE["CR202"].title,
+                rates_in_words(m.name, rates),
+                "wrong",
+                error,
+                after,
+            )
+        for pattern in patterns(m.shape, candidates):
             if self._left() <= MINIMUM:
                 return None
             found = self._at_rates([number], {number: pattern}, ratios, QUICK)[number]
             if _badness(found) <= 2 and found.verdict in ("wrong", "correct"):
                 codes = [c for c in found.code.split("+") if c != "CR000"] + ["CR202"]
                 title = ", and ".join(CATALOGUE[c].title for c in codes)
-                sentence = " ".join(filter(None, [found.sentence, _rates_in_words(m.name, pattern)]))
+                sentence = " ".join(filter(None, [found.sentence, rates_in_words(m.name, pattern)]))
                 error = relative_error(m.moves[0] / rate, m.gradients[0])
-                return replace(found, code="+".join(codes), title=title, sentence=sentence, verdict="wrong", error=error,
-                               error_after=found.error_after if found.error_after is not None else found.error)  # fmt: skip
+                after = found.error if found.error_after is None else found.error_after
+                found = replace(found, code="+".join(codes), title=title, sentence=sentence)
+                return replace(found, verdict="wrong", error=error, error_after=after)
         return None
 
-    # updates after each row ----------------------------------------------------------------------------------------------
+    # updates after each row --------------------------------------------------------------------------------
 
     def by_rows(self) -> Report | None:
         """The report on one row of the data, where steps from row to row are what the whole step does."""
@@ -410,58 +483,32 @@ class _StepCheck:
         if any(relative_error(w, m) > 1e-7 for w, m in zip(walked, whole, strict=True)):
             return None
         step.data = row(0)
-        one = _StepCheck(step, self.given_rate, self.seed, self.tolerance, self.mute, self.deadline + 5).report()
-        return replace(one, notes=(f"The parameters are updated after each of the {count} rows; one row is checked.", *one.notes))
+        one = _StepCheck(
+            step, self.given_rate, self.seed, self.tolerance, self.mute, self.deadline + 5
+        ).report()
+        return replace(
+            one,
+            notes=(
+                f"The parameters are updated after each of the {count} rows; one row is checked.",
+                *one.notes,
+            ),
+        )
 
 
 def _badness(finding: Finding) -> int:
     """How little a finding explains: 0 for a right gradient, then by the number of mistakes; unknown last."""
     if finding.verdict == "unknown":
         return 100
-    return 0 if finding.verdict == "correct" else finding.code.count("+") + (2 if "CR108" in finding.code else 1)
+    return (
+        0 if finding.verdict == "correct" else finding.code.count("+") + (2 if "CR108" in finding.code else 1)
+    )
 
 
 def _as_update(finding: Finding, loss: str) -> Finding:
     """A gradient of the opposite sign is, in an update, a step uphill."""
     if finding.code == "CR004":
         sentence = f"{finding.parameter} moves up its gradient: the step makes {loss} larger."
-        return replace(finding, code="CR203", title=CATALOGUE["CR203"].title, sentence=sentence, verdict="wrong")
+        return replace(
+            finding, code="CR203", title=CATALOGUE["CR203"].title, sentence=sentence, verdict="wrong"
+        )
     return finding
-
-
-def _patterns(shape: tuple[int, ...], rates: list[float]) -> Iterator[Any]:
-    """Rates that differ from row to row, or from column to column."""
-    for axis in range(min(len(shape), 2)):
-        if not 2 <= shape[axis] <= 4:
-            continue
-        along = [1] * len(shape)
-        along[axis] = shape[axis]
-        for choice in product(rates[:3], repeat=shape[axis]):
-            if len(set(choice)) > 1:
-                yield np.broadcast_to(np.reshape(choice, along), shape)
-
-
-def _rates_in_words(name: str, rates: Any) -> str:
-    """Which rows, columns or elements learn how many times faster than the slowest.
-
-    >>> _rates_in_words("W1", np.array([[0.01, 0.01], [0.1, 0.1]]))
-    'Row 1 of W1 learns at 0.1, 10 times the rate of row 0.'
-    """
-    for axis, what in ((0, "row"), (1, "column")):
-        if rates.ndim == 2:
-            lines = np.moveaxis(rates, axis, 0).reshape(rates.shape[axis], -1)
-            if np.allclose(lines, lines[:, :1], rtol=1e-6):
-                return _compared(name, lines[:, 0], [f"{what} {i}" for i in range(len(lines))])
-    places = [str(list(map(int, index))) for index in np.ndindex(rates.shape)]
-    return _compared(name, rates.ravel(), [f"element {p}" for p in places])
-
-
-def _compared(name: str, rates: Any, places: list[str]) -> str:
-    slow = int(np.argmin(np.abs(rates)))
-    said = [
-        f"{places[i][0].upper()}{places[i][1:]} of {name} learns at {rates[i]:.6g}, {rates[i] / rates[slow]:.4g} times the rate "
-        f"of {places[slow]}."
-        for i in range(len(rates))
-        if abs(rates[i] - rates[slow]) > 1e-6 * abs(rates[slow])
-    ]  # fmt: skip
-    return " ".join(said[:3]) + (f" And {len(said) - 3} more." if len(said) > 3 else "")

@@ -38,7 +38,6 @@ def writable(function: Callable[..., Any], *others: Any) -> Callable[..., Any]:
     >>> cr.grad(writable(doubled))(np.ones(3))
     array([2., 2., 2.])
     """
-
     scopes: list[dict[str, Any]] = []
 
     def followed(*args: Any, **kwargs: Any) -> Any:

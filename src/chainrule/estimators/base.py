@@ -141,6 +141,7 @@ class Network(CallbackSupportMixin, BaseEstimator):
             weights = given if weights is None else weights * given
         if weights is None:
             return X, targets, None
+        weights = weights.astype(X.dtype, copy=False)
         kept = weights > 0
         return (X, targets, weights) if kept.all() else (X[kept], targets[kept], weights[kept])
 
@@ -223,8 +224,7 @@ class Network(CallbackSupportMixin, BaseEstimator):
             value = self._loss(output, targets, weights)
             if not self.alpha:
                 return value
-            amount = len(targets) if weights is None else weights.sum()
-            factor = 0.5 * self.alpha / float(amount)
+            factor = 0.5 * self.alpha / (len(targets) if weights is None else ops.sum(weights))
             for layer in self._layers():  # read here: a compiled step puts its own parameters into them
                 value = value + factor * ops.sum(layer.weight * layer.weight)
             return value

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.functions.arrays import as_array, example_of, ones_like
+from chainrule.operators import Operators
+from chainrule.primitives import Primitive
 from chainrule.rules import index as rules
 from chainrule.rules.elementwise import multiply
 from chainrule.rules.index import indices_of
@@ -15,24 +17,45 @@ from chainrule.rules.shape import reshape
 
 def getitem(x: Any, key: Any) -> Any:
     """`x[key]` with everything that NumPy takes as an index; Tensors may be indices too."""
-    return rules.getitem(x, key=key if type(key) is slice or type(key) is int else indices_of(key))
+    if type(key) is slice or type(key) is int:
+        return rules.getitem(x, key=key)
+    return _at(rules.getitem, x, key=key)
 
 
 def index_update(x: Any, y: Any, key: Any) -> Any:
     """A copy of `x` in which the elements at `key` are those of `y`."""
-    return rules.index_update(as_array(x), y, key=indices_of(key))
+    return _at(rules.index_update, as_array(x), y, key=key)
 
 
 def index_add(x: Any, y: Any, key: Any) -> Any:
     """A copy of `x` to whose elements at `key` those of `y` are added, repeated ones repeatedly."""
-    x, key = as_array(x), indices_of(key)
-    spread = multiply(y, rules.getitem(ones_like(example_of(x)), key=key))
-    return x + rules.scatter_add(spread, key=key, shape=tuple(x.shape))
+    x = as_array(x)
+    spread = multiply(y, getitem(ones_like(example_of(x)), key))
+    return x + _at(rules.scatter_add, spread, key=key, shape=tuple(x.shape))
+
+
+def _at(primitive: Primitive, *inputs: Any, key: Any, **parameters: Any) -> Any:
+    """A primitive with an index, which is recorded where the index alone is traced."""
+    given = parameters | {"key": indices_of(key)}
+    index = _traced_in(key)
+    if index is None or any(isinstance(x, Operators) and x.is_traced for x in inputs):
+        return primitive(*inputs, **given)
+    return type(index)._apply(primitive, inputs, given)
+
+
+def _traced_in(key: Any) -> Any:
+    """The first index that a function being traced has computed."""
+    parts = key if type(key) is tuple else (key,)
+    return next((part for part in parts if isinstance(part, Operators) and part.is_traced), None)
+
+
+def _as_index(indices: Any) -> Any:
+    return np.asarray(indices_of(indices)) if _traced_in(indices) is None else indices
 
 
 def take(x: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     """The slices of `x` at `indices` along `axis`; of the flattened array without one."""
-    x, indices = as_array(x), np.asarray(indices_of(indices))
+    x, indices = as_array(x), _as_index(indices)
     if axis is None:
         x, axis = reshape(x, shape=(-1,)), 0
     if mode != "raise":
@@ -43,7 +66,7 @@ def take(x: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") 
 
 def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     """The elements of `x` at `indices` along `axis`, each line with its own indices."""
-    x, indices = as_array(x), np.asarray(indices_of(indices))
+    x, indices = as_array(x), _as_index(indices)
     if axis is None:
         x, axis = reshape(x, shape=(-1,)), 0
     axis %= len(x.shape)

@@ -172,8 +172,9 @@ def _as_it_is(
     f: Callable[..., Any], names: list[str], first: Traced, found: Traced, latex: bool
 ) -> Derivation:
     """The derivation of a training step, or of a function that is to be written only."""
-    notes = (*notes_on(first, found), *note_on_what_is_new(found))
-    graph = step_of(found).with_(notes=notes)
+    graph = step_of(found)
+    notes = (*notes_on(first, found), *conditions(graph), *note_on_what_is_new(found))
+    graph = graph.with_(notes=notes)
     summary = summary_of_step(
         f, graph, notes, usage(graph, names, "train with" if found.swept else "repeat"), found.swept
     )

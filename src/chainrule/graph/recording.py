@@ -33,11 +33,11 @@ Sweep: TypeAlias = "Callable[[Trace, Any, Any, Collection[Variable]], dict[Varia
 
 
 class ChangedInPlaceError(UnsupportedError):
-    """A plain array was about to be changed in place by a traced value: it has to be traced from the beginning."""
+    """Plain arrays are to be changed by a traced value, or a gradient by them: trace them from the beginning."""
 
-    def __init__(self, message: str, path: Any) -> None:
+    def __init__(self, message: str, *paths: Any) -> None:
         super().__init__(message)
-        self.path = path
+        self.paths = frozenset(paths)
 
 
 class Adopted(NamedTuple):
@@ -69,6 +69,8 @@ class Trace:
         self.owners: dict[Node, Any] = {}
         self.paths: dict[int, Any] = {}
         """Where arrays are held that may be changed in place, by identity."""
+        self.floating: list[Any] = []
+        """Where arrays are held by which a gradient may be taken."""
         self._began = next_order()
         self._copies: list[tuple[np.ndarray, np.ndarray]] = []
         self._known: dict[int, tuple[Any, Atom]] = {}
@@ -150,9 +152,14 @@ class Trace:
             if node is not None and type(value) is not Tensor:
                 raise _foreign(value)
             if node is not None and node.plan is not None:
-                raise UnsupportedError(
+                message = (
                     f"a Tensor with a history that is not traced met a traced value\n  at {here()}\n"
                     f"Pass what it was computed from as an argument of the traced function, or detach() it."
+                )
+                raise (
+                    ChangedInPlaceError(message, *self.floating)
+                    if self.floating
+                    else UnsupportedError(message)
                 )
             if node is not None:
                 name = "" if frame is None else _name_of(value, frame)

@@ -209,15 +209,12 @@ class Sweep:
 
 def _keeps_zero(equation: Equation) -> bool:
     """Whether a cotangent of 0 stays 0, whatever the inputs are."""
-    if equation.name in SAFE:
-        return True
-    number = (
-        equation.inputs[-1]
-        if equation.name == "divide"
-        else next((a for a in equation.inputs if isinstance(a, Literal)), None)
-    )
-    scales = equation.name in ("multiply", "divide") and isinstance(number, Literal)
-    return scales and math.isfinite(number.number) and (equation.name == "multiply" or number.number != 0)
+    if equation.name == "divide":
+        divisor = equation.inputs[1]
+        return isinstance(divisor, Literal) and divisor.number != 0
+    if equation.name == "multiply":
+        return any(isinstance(a, Literal) and math.isfinite(a.number) for a in equation.inputs)
+    return equation.name in SAFE
 
 
 def _as_far_as(mask: Any, shape: Shape) -> Any:

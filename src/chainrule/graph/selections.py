@@ -82,8 +82,8 @@ def _shared_tie(b: Builder, equation: Equation) -> New | None:
     if part is not same or 2 * half != whole or not _stays_finite(b, g):
         return None
     step = b.make(e.heaviside, z, Literal(0.5), like=equation.output)
-    same = {step.value.dtype, g.dtype or step.value.dtype} == {equation.output.dtype}
-    return New(e.multiply, (g, step), {}) if same else None
+    types = {step.value.dtype, g.dtype or step.value.dtype}
+    return New(e.multiply, (g, step), {}) if types == {equation.output.dtype} else None
 
 
 _FINITE = frozenset((

@@ -139,6 +139,8 @@ def _is_library(name: str) -> bool:
 
 def _is_foreign(kind: type) -> bool:
     """Whether a class is an installed package's and none of ours: its objects hold no Tensors."""
+    if kind.__module__ == "__main__":  # the program that is running, even where a package started it
+        return False
     file = getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
     return file.startswith(_PACKAGES) and not any(
         base.__module__.startswith("chainrule") for base in kind.__mro__

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from sys import _getframe
 from types import FrameType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -93,6 +93,7 @@ class Symbol(Tensor):
     """A Tensor whose operations the current Trace records; values cannot be read from it."""
 
     __slots__ = ()
+    is_traced: ClassVar[bool] = True
 
     @classmethod
     def _wrapped(cls, data: Any, node: Node | None = None) -> Self:

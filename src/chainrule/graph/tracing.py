@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.errors import InputError, UnsupportedError
+from chainrule.errors import GradientLostError, InputError, UnsupportedError
 from chainrule.graph.emit import helpers
 from chainrule.graph.ir import TAKEN, Atom, Graph, Literal, Variable
 from chainrule.graph.naming import identifier
@@ -93,7 +93,7 @@ def traced(
         try:
             return _traced_once(f, args, kwargs, state, finish)
         except ChangedInPlaceError as found:
-            state = state._replace(paths=state.paths | {found.path})
+            state = state._replace(paths=state.paths | found.paths)
     raise UnsupportedError(f"{name_of(f)} changes more than {MOST_ARRAYS} arrays in place")
 
 
@@ -109,6 +109,11 @@ def _traced_once(
     token = current.set(run.trace)
     try:
         return run.traced(finish)
+    except GradientLostError as error:  # the state of the function, which is no Symbol yet
+        path = run.trace.paths.get(id(error.array))
+        if path is None:
+            raise
+        raise ChangedInPlaceError(str(error), path) from None
     except ValueError as error:
         if isinstance(error.__cause__, UnsupportedError):  # NumPy's own words for what a Symbol refused
             raise error.__cause__ from None
@@ -162,6 +167,10 @@ class _Run:
         with switched(on=TRANSFORM):  # derivatives that are taken inside are traced too
             result = self.f(*called[0], **called[1])
         changes, state = self._changes(called)
+        for path, variable in self.held.items():  # data that are traced, and stay as they are
+            variable.is_parameter = (
+                isinstance(self.snapshot.before[path].value, Tensor) or variable.hint in changes
+            )
         added = [
             ".".join(path) for path, held in self.snapshot.now().items()
             if path not in self.snapshot.before and isinstance(held.value, Symbol) and type(held.container) is not list
@@ -222,6 +231,12 @@ class _Run:
             and held.container is not None and path not in paths
         }  # fmt: skip
 
+        self.trace.floating = [
+            path for path, held in before.items()
+            if type(held.value) is np.ndarray and held.value.dtype.kind == "f"
+            and held.container is not None and path not in paths
+        ]  # fmt: skip
+
     def _begin_gradient(self, path: Path, tensor: Tensor) -> None:
         """Begin with the gradient that is there already: a program that never clears it adds to it."""
         entry = self.trace.adopted[-1]
@@ -257,7 +272,7 @@ class _Run:
                         changes[initial.hint] = (initial, after)
             elif path in now and (_differs(held.value, now[path].value) or self.snapshot.altered(held.value)):
                 paths.add(path)
-                self.stored = self.stored or isinstance(now[path].value, Symbol)
+                self.stored = self._is_stored(path, now[path].value) or self.stored
                 if variable is not None:
                     changes[variable.hint] = (variable, _result(self.trace, now[path].value))
         for entry in self.trace.adopted:  # those that were met, but are nowhere to be found
@@ -265,6 +280,12 @@ class _Run:
             if entry.variable.is_parameter and atom is not entry.variable and name not in changes:
                 changes[name] = (entry.variable, atom)
         return changes, State(self.state.paths | paths, frozenset(accumulating))
+
+    def _is_stored(self, path: Path, value: Any) -> bool:
+        """Whether a traced value was stored; a Tensor that is not traced means that its array has to be."""
+        if isinstance(value, Tensor) and type(value) is not Symbol:
+            raise ChangedInPlaceError("an array was replaced by a Tensor", path)
+        return isinstance(value, Symbol)
 
     def _changed_arguments(self, called: Any) -> Iterator[tuple[str, tuple[Variable, Atom]]]:
         after = dict(leaves(called))
@@ -277,9 +298,9 @@ class _Run:
 
 def _differs(before: Any, after: Any) -> bool:
     """Whether another array or number stands where one stood."""
-    if before is after or not isinstance(after, (Symbol, np.ndarray, *NUMBERS)):
+    if before is after or not isinstance(after, (Tensor, np.ndarray, *NUMBERS)):
         return False
-    return isinstance(after, Symbol) or not np.array_equal(before, after)
+    return isinstance(after, Tensor) or not np.array_equal(before, after)
 
 
 def name_of(f: Callable[..., Any]) -> str:

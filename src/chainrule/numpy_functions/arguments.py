@@ -116,13 +116,15 @@ def as_tensors(result: Any, kind: Any = Tensor) -> Any:
 def check_no_gradient(name: str, array: Any, values: Any) -> None:
     """Raise GradientLostError if one of the `values` that are written into a plain array needs a gradient."""
     if needs_gradient(values):
-        raise GradientLostError(
+        lost = GradientLostError(
             f"{name} would write a Tensor that needs a gradient into a plain array of shape "
             f"{np.shape(array)}, and its gradient would be lost\n  at {here()}\n"
             f"Use the result of the function itself (array = array + tensor instead of array += tensor), "
             f"or write into a Tensor, such as one made with np.zeros_like(tensor); if no gradient is "
             f"wanted, pass tensor.detach()."
         )
+        lost.array = array
+        raise lost
 
 
 def written(array: Any) -> None:

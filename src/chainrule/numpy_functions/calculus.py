@@ -113,7 +113,8 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> An
     else:
         below = ops.clip(below, 0, xp.shape[0] - 2)
         slopes = _diff(fp) / _diff(xp)
-        inside = fp[below] + slopes[below] * (x - xp[below])
+        start, value, slope = (ops.take(each, below, axis=0) for each in (xp, fp, slopes))
+        inside = value + slope * (x - start)
     inside = ops.where(x > xp[-1], fp[-1] if right is None else right, inside)
     return ops.where(x < xp[0], fp[0] if left is None else left, inside)
 

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.errors import UnsupportedError
 from chainrule.functions.arrays import as_array, data_of
-from chainrule.numpy_functions.arguments import as_tensors, plain
+from chainrule.numpy_functions.arguments import as_tensors
 from chainrule.numpy_functions.shapes import flat, numbered
 
 Function = Callable[..., Any]

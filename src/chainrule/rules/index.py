@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.namespace import NUMPY
-from chainrule.operators import data_of, example_of
+from chainrule.operators import example_of
 from chainrule.primitives import primitive, several
 from chainrule.typing import Shape
 
@@ -127,7 +127,8 @@ view_update = primitive("view_update(x, y, *, part)", forward=_view_update,
 
 
 def _sort_rule(g: Any, x: Any, axis: int, xp: Any) -> Any:
-    order = np.argsort(np.asarray(data_of(x)), axis=axis, kind="stable")
+    # Of an example too: where a function is traced, a sort is written down as its order, and comes not here.
+    order = np.argsort(np.asarray(example_of(x)), axis=axis, kind="stable")
     return xp.take_along_axis(g, np.argsort(order, axis=axis), axis=axis)
 
 

@@ -10,6 +10,8 @@ from chainrule.train.callbacks import Best, EarlyStopping
 from chainrule.train.checkpoint import Snapshot, checkpoint_settings, load_checkpoint, save_checkpoint
 from chainrule.train.files import OutputFiles, output_files
 from chainrule.train.gradients import GradientCheck, check_parameters
+from chainrule.train.importance import permutation_importance
+from chainrule.train.linear import ridge, softmax_regression
 from chainrule.train.looping import Loop, ModuleLoop, loop
 from chainrule.train.metrics import (
     accuracy,
@@ -70,14 +72,17 @@ __all__ = [
     "mean_absolute_error",
     "output_files",
     "page",
+    "permutation_importance",
     "r_squared",
     "read_config",
+    "ridge",
     "root_mean_squared_error",
     "save_checkpoint",
     "save_model",
     "search_rate",
     "settings_of",
     "softmax",
+    "softmax_regression",
     "table_network",
     "task_of",
     "without_test",

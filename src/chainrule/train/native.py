@@ -21,8 +21,9 @@ from chainrule.tensor import Tensor
 from chainrule.transforms import value_and_grad
 
 COMPILE = ("auto", "yes", "no")
-WORTH = 1.0
-"""Seconds that must be saved before code is compiled for it: about twice what compiling takes."""
+WORTH = 0.3
+"""Seconds that must be saved before code is compiled for it: about what compiling takes, which is paid once for a
+network and a size of mini-batches, since code is kept."""
 
 _THROUGH_THE_MODEL = (
     "In native code the parameters are replaced in the model: a loss that uses one should read it from the model "
@@ -36,7 +37,7 @@ def pays(optimizer: Optimizer, steps: int) -> bool:
     It is reckoned, not measured, so that the same run is always done in the same way.
     """
     tensors, numbers = len(optimizer.parameters), sum(p.size for p in optimizer.parameters)
-    lost = 2e-5 + 2e-5 * tensors + 1e-8 * numbers
+    lost = 2e-5 + 4e-5 * tensors + 2e-8 * numbers
     return find_spec("llvmlite") is not None and steps * lost > WORTH
 
 

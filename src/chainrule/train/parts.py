@@ -181,8 +181,17 @@ def _encoded(
         dropped=int(table.column(target).missing.sum()),
         rows=table.rows,
         example=example_of(table, preparation),
-        notes=tuple(f"{column.name}: {column.note}" for column in table.columns if column.note),
+        notes=tuple(notes_of(table, preparation, settings)),
     )
+
+
+def notes_of(table: Table, preparation: Preparation, settings: Settings) -> Iterator[str]:
+    """What had to be decided about cells and target, in sentences."""
+    yield from (f"{column.name}: {column.note}" for column in table.columns if column.note)
+    target = preparation.target
+    numbers = isinstance(target, ClassTarget) and target.read.kind == "numeric" and len(target.classes) > 2
+    if settings.task is None and numbers:
+        yield f"{target.name} is a few whole numbers, taken as classes; --task regression takes them as amounts"
 
 
 def example_of(table: Table, preparation: Preparation) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ class Settings:
         folds: how many parts of cross-validation; 0 for none.
         patience: stop after so many epochs without a lower validation loss; 0 for never.
         task: ``"classification"``, ``"regression"``, or None for what fits the target.
+        compile: as in `Training`: ``"yes"``, ``"no"``, or ``"auto"``, where it pays.
         numeric, category, date, leave_out: columns that are to be taken so.
 
     Raises:
@@ -74,6 +75,7 @@ class Settings:
     folds: int = 0
     patience: int = 50
     task: str | None = None
+    compile: str = AUTO
     numeric: tuple[str, ...] = ()
     category: tuple[str, ...] = ()
     date: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class Settings:
         self._check_parts()
         _check_choice("class-weight", self.class_weight, ("balanced",))
         _check_choice("task", self.task, ("classification", "regression"))
+        _check_choice("compile", self.compile, (AUTO, "yes", "no"))
         for name, least in (("epochs", 1), ("batch", 1), ("seed", 0), ("folds", 0), ("patience", 0)):
             if not (name == "batch" and self.batch is None):
                 _check_integer(name, getattr(self, name), least)

@@ -19,7 +19,7 @@ from chainrule.data import (
     with_known_target,
 )
 from chainrule.errors import DataError, OptionError
-from chainrule.train.parts import Parts, example_of, weighed
+from chainrule.train.parts import Parts, example_of, notes_of, weighed
 from chainrule.train.settings import Settings
 
 PART = 50_000
@@ -47,8 +47,10 @@ class Stream:
     def batches(self, size: int, order: np.random.Generator | None = None) -> Iterator[Examples]:
         """The mini-batches of one epoch; `order` shuffles rows within a window of `BUFFER` and a part."""
         pool: Examples | None = None
-        for table, _ in training_tables(self.file, self.target, self.settings, self.forms, self.names):
-            new = weighed(self.preparation.examples_of(table), self.preparation, self.settings)
+        names = [*self.preparation.names, self.target]
+        for table, part in _numbered(self.file, self.settings, self.forms, names):
+            rows = with_known_target(table.take(part == TRAINING), self.target)
+            new = weighed(self.preparation.examples_of(rows), self.preparation, self.settings)
             pool = new if pool is None else _joined(pool, new)
             if order is not None:
                 pool = pool.take(order.permutation(pool.rows))
@@ -57,11 +59,6 @@ class Stream:
             pool = pool.take(slice(ready, None))
         if pool is not None:
             yield from pool.batches(size)
-
-    @property
-    def names(self) -> list[str]:
-        """The columns that are read."""
-        return [*self.preparation.names, self.target]
 
 
 def _joined(first: Examples, second: Examples) -> Examples:
@@ -112,61 +109,70 @@ def stream_parts(file: TableFile, target: str, settings: Settings) -> Parts:
     if first is None:
         raise DataError(f"{file.name} has a header, but no rows of data")
     forms = {column.name: settings.forms.get(column.name, column.form) for column in first.columns}
-    named = [*settings.numeric, *settings.category, *settings.date, target]
-    out = identifiers(first, named)
-    held = {part: _Held(np.random.default_rng([settings.seed, part])) for part in (VALIDATION, TEST)}
-    counts = {"rows": 0, "dropped": 0, "training": 0}
-    beginning: list[Table] = []
-
-    def pass_by() -> Iterator[Table]:
-        names = [name for name in first.names if name not in out]
-        for table, lost in training_tables(file, target, settings, forms, names, held):
-            counts["training"] += table.rows
-            counts["rows"] += lost
-            if not beginning:
-                beginning.append(table)
-            yield table
-
-    preparation = Preparation.fit(pass_by(), target, settings.task, out)
-    validation, test = (held[part].finished() for part in (VALIDATION, TEST))
-    if validation is None or not beginning or not beginning[0].rows:
+    out = identifiers(first, [*settings.numeric, *settings.category, *settings.date, target])
+    names = [name for name in first.names if name not in out]
+    reading = _FirstPass(target, settings)
+    preparation = Preparation.fit(
+        reading.training(_numbered(file, settings, forms, names)), target, settings.task, out
+    )
+    beginning, validation, test = reading.parts()
+    if not beginning.rows or validation is None:
         raise DataError(f"{file.name} has too few rows to train on some and hold out others")
     encode = preparation.examples_of
     return Parts(
         preparation=preparation,
         training=Stream(file, target, settings, forms, preparation),
-        training_rows=counts["training"],
-        sample=weighed(encode(beginning[0]), preparation, settings),
+        training_rows=reading.trained,
+        sample=weighed(encode(beginning), preparation, settings),
         validation=weighed(encode(validation), preparation, settings),
         test=None if test is None else encode(test),
         missing={c.name: int(c.missing.sum()) for c in first.columns},
-        dropped=0,
-        rows=counts["rows"],
+        dropped=reading.dropped,
+        rows=reading.rows,
         example=example_of(first, preparation),
         notes=(
+            *notes_of(first, preparation, settings),
             f"streamed in parts of {PART:,} rows, shuffled within {PART + BUFFER:,}: mix a file that is sorted",
         ),
     )
 
 
-def training_tables(
-    file: TableFile,
-    target: str,
-    settings: Settings,
-    forms: Mapping[str, Form],
-    names: list[str],
-    held: Mapping[int, _Held] | None = None,
-) -> Iterator[tuple[Table, int]]:
-    """The training rows of each part of the file, with the number of all rows read; others go to `held`.
+class _FirstPass:
+    """What is noted while the rows go by for the first time: their numbers, and those that are held out."""
 
-    The same rows each time: what becomes of a row depends on the seed and its place.
-    """
+    def __init__(self, target: str, settings: Settings) -> None:
+        self.target = target
+        self.rows = self.dropped = self.trained = 0
+        self._beginning: Table | None = None
+        self._held = {
+            part: _Held(np.random.default_rng([settings.seed, part])) for part in (VALIDATION, TEST)
+        }
+
+    def training(self, tables: Iterator[tuple[Table, NDArray[np.int_]]]) -> Iterator[Table]:
+        """The training rows of each table; the others are kept."""
+        for table, part in tables:
+            self.rows += table.rows
+            self.dropped += int(table.column(self.target).missing.sum())
+            for number, sample in self._held.items():
+                sample.add(with_known_target(table.take(part == number), self.target))
+            rows = with_known_target(table.take(part == TRAINING), self.target)
+            self.trained += rows.rows
+            self._beginning = self._beginning or rows
+            yield rows
+
+    def parts(self) -> tuple[Table, Table | None, Table | None]:
+        """The first rows of the training part, and the other parts."""
+        assert self._beginning is not None
+        return self._beginning, self._held[VALIDATION].finished(), self._held[TEST].finished()
+
+
+def _numbered(
+    file: TableFile, settings: Settings, forms: Mapping[str, Form], names: list[str]
+) -> Iterator[tuple[Table, NDArray[np.int_]]]:
+    """The columns that are needed, and the part that each row belongs to, which the seed and its place decide."""
     draw = np.random.default_rng(np.random.SeedSequence(settings.seed).spawn(3)[0])
     skip = [name for name in file.names if name not in names]
     validation, test = float(settings.validation), float(settings.test)
     for table in file.tables(PART, forms, skip):
         keys = draw.random(table.rows)
-        part = np.where(keys < test, TEST, np.where(keys < test + validation, VALIDATION, TRAINING))
-        for number, sample in (held or {}).items():
-            sample.add(with_known_target(table.take(part == number), target))
-        yield with_known_target(table.take(part == TRAINING), target), table.rows
+        yield table, np.where(keys < test, TEST, np.where(keys < test + validation, VALIDATION, TRAINING))

@@ -113,6 +113,7 @@ class TableTraining:
             order,
             task.score,
             optim.schedule(settings.schedule),
+            compile=settings.compile,
         )
         return cls(name, settings, parts, task, network, sizes, run)
 
@@ -173,11 +174,12 @@ class TableTraining:
         """
         best, interrupted = self._best(), False
         snapshot = Snapshot(self.run)
-        own: list[Callback] = [best, snapshot]
-        if not self._finished():
-            stop = [self._stopping()] if self.settings.patience else []
+        stopping = self._stopping()
+        if stopping.waited < stopping.patience:
             try:
-                self.run.run([*own, *stop, lambda epoch: self._save_now(epoch, best), *callbacks])
+                self.run.run(
+                    [best, snapshot, stopping, lambda epoch: self._save_now(epoch, best), *callbacks]
+                )
             except KeyboardInterrupt:
                 if best.epoch is None:
                     raise
@@ -199,14 +201,11 @@ class TableTraining:
         return best
 
     def _stopping(self) -> EarlyStopping:
-        stopping = EarlyStopping(self.settings.patience)
+        """Early stopping, as far as it had waited in a run that is continued."""
+        stopping = EarlyStopping(self.settings.patience or self.settings.epochs + 1)
         for epoch in self.history:
             stopping(epoch)
         return stopping
-
-    def _finished(self) -> bool:
-        stopping = EarlyStopping(self.settings.patience)
-        return bool(self.settings.patience) and any(stopping(epoch) for epoch in self.history)
 
     # checkpoints ---------------------------------------------------------------------------------------------
 

@@ -101,6 +101,36 @@ def derivatives_at_wrong_values(scene: Scene) -> Iterator[Candidate]:
 
 
 @generator
+def derivatives_without_a_term(scene: Scene) -> Iterator[Candidate]:
+    """The derivative of an activation taken at a part of its input: a bias or an offset is forgotten."""
+    for group in scene.each_group():
+        sites, site = scene.sites(group), scene.leading(group)
+        if not is_activation(site) or not site.equation.primitive.elementwise:
+            continue
+        place = site.positions[0]
+        sums = [scene.made_by.get(s.equation.inputs[place]) for s in sites]  # type: ignore[arg-type]
+        if not all(e is not None and e.name in ("add", "subtract") for e in sums):
+            continue
+        for kept in (0, 1):
+            terms = {s.index: e.inputs[kept] for s, e in zip(sites, sums, strict=True) if e is not None}
+
+            def partly(at: Site, g: Any, values: Values, terms: Any = terms) -> Contributions:
+                term, x = terms[at.index], at.arrays(values)[at.positions[0]]
+                whole = np.broadcast_to(values[term] if isinstance(term, Variable) else term.value, x.shape)
+                arrays = at.arrays(values)
+                arrays[at.positions[0]] = whole
+                out = at.equation.primitive.evaluate(arrays, dict(at.equation.parameters))
+                return at.pull(g, values, arrays={at.positions[0]: whole}, out=out)
+
+            first = next(e for e in sums if e is not None)
+            lost, name = scene.name(first.inputs[1 - kept]), scene.name(site.equation.inputs[place])
+            says = f"the derivative of the {function_name(site)} is taken at {name} without {lost}"
+            yield Candidate(
+                everywhere(scene, group, partly), Meaning("CR103", in_words(group, says), 2.7 + later(group)), site
+            )
+
+
+@generator
 def missing_factors(scene: Scene) -> Iterator[Candidate]:
     """A product or quotient whose other operand is forgotten."""
     for group in scene.each_group():

@@ -51,6 +51,7 @@ def _replaced_operands(
     atoms = [s.equation.output if source < 0 else s.equation.inputs[source] for s in sites]
     if not all(isinstance(a, Variable) for a in atoms):
         return
+    yield from _shifted_operands(scene, group, sites, position, source)
     turns = (False, True) if sites[0].equation.name == "matmul" and len(atoms[0].shape) == 2 else (False,)
     for series, turned in product(scene.aligned(group, sites), turns):
         shapes = [v.shape[::-1] if turned else v.shape for v in series]
@@ -101,6 +102,25 @@ def wrong_numerators(scene: Scene) -> Iterator[Candidate]:
             says = f"in the gradient of {into}, {used} is used in the place of {scene.name(right[0])}"
             yield Candidate(Edit({s.index: override for s in sites}),
                             Meaning("CR111", in_words(group, says), 2.9 + later(group)), site)  # fmt: skip
+
+
+def _shifted_operands(
+    scene: Scene, group: Group, sites: list[Site], position: int, source: int
+) -> Iterator[Candidate]:
+    """In each run of a loop, the operand of the run before or after."""
+    every = [scene.equations[i] for i in group.equations]
+    atoms = [e.output if source < 0 else e.inputs[source] for e in every if source < len(e.inputs)]
+    if len(set(atoms)) < 2 or len(atoms) < len(every) or len({a.shape for a in atoms}) > 1:
+        return
+    shifts = [a for a in atoms if isinstance(a, Variable)]
+    if len(shifts) < len(atoms):
+        return
+    for by, word in ((-1, "before"), (1, "after")):
+        shifted = dict(zip(group.equations, shifts[by:] + shifts[:by], strict=True))
+        override = partial(_with_operand, shifted, False, position, source)
+        into, used = scene.name(sites[0].equation.inputs[position]), scene.name(atoms[-1])
+        says = f"in the gradient of {into}, {used} of the run of the loop {word} is used"
+        yield Candidate(Edit({s.index: override for s in sites}), Meaning("CR111", says, 2.6), sites[0])
 
 
 def _operand_meaning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +58,8 @@ def locations(scene: Scene) -> Iterator[Location]:
         sites = scene.sites(group)
         for position in sorted({p for s in sites for p in s.positions}):
             some = [s for s in sites if position in s.positions]
-            if all(len(s.positions) == 1 for s in some) and all(_one_use(scene, s) for s in some):
+            masked = any(isinstance(a, Variable) and scene.is_mask(a) for a in some[0].equation.inputs)
+            if not masked and all(len(s.positions) == 1 and _one_use(scene, s) for s in some):
                 continue  # the same as at its output
             passed_to = some[0].equation.inputs[position]
             assert isinstance(passed_to, Variable)
@@ -71,11 +73,24 @@ def locations(scene: Scene) -> Iterator[Location]:
                 yield Location(partial(scaled_sites, inner, position), inner[0], position, made, group)
     if scene.singly:
         return
+    yield from _totals_of_loops(scene)
     shared = [v for v, uses in scene.flow.uses.items() if len(uses) > 1 and v not in scene.parameters]
     for variable in [v for v in (scene.flow.result, *shared) if isinstance(v, Variable)]:
         yield Location(
             partial(_scaled_total, variable), scene.flow.made_at.get(variable), None, variable, None
         )
+
+
+def _totals_of_loops(scene: Scene) -> Iterator[Location]:
+    """The finished cotangents of what a line of a loop makes, where several paths meet in them."""
+    for group in scene.groups:
+        made = [s.equation.output for s in scene.sites(group) if not s.equation.primitive.outputs]
+        if len(made) > 1 and any(len(scene.flow.uses.get(v, ())) > 1 for v in made):
+            yield Location(partial(_scaled_totals, made), scene.leading(group), None, made[-1], group)
+
+
+def _scaled_totals(variables: list[Variable], factor: float) -> Edit:
+    return Edit(changes={v: lambda g, values: g * factor for v in variables})
 
 
 def _one_use(scene: Scene, site: Site) -> bool:
@@ -111,7 +126,7 @@ def _judged_factor(scene: Scene, location: Location, factor: float) -> Meaning |
         return Meaning("CR107", f"the sign is wrong {_at(scene, location)}", rank)
     constant = scene.constants.recognised(factor)
     if constant is None:
-        return _mask_factor(scene, location, factor, rank)
+        return _mask_factor(scene, location, factor)
     return _constant_meaning(scene, location, factor, constant.words, constant.counts_rows, rank)
 
 
@@ -128,9 +143,9 @@ def _constant_meaning(
 ) -> Meaning:
     if _is_regulariser(scene, location):
         return Meaning(
-            "CR126", f"the regulariser of {scene.name(location.variable)} has a factor {words} too much", rank
+            "CR126", f"the regulariser of {_below(scene, location)} has a factor {words} too much", rank
         )
-    masked = _mask_factor(scene, location, factor, rank)
+    masked = _mask_factor(scene, location, factor)
     if masked is not None:
         return masked
     alone = location.position is None and location.variable in scene.parameters and len(scene.parameters) > 1
@@ -160,7 +175,7 @@ def _is_mean_of(scene: Scene, site: Site, parameter: Variable, count: float) -> 
     return abs(count_over(shape, site.equation.parameters["axis"]) - count) < 1e-6
 
 
-def _mask_factor(scene: Scene, location: Location, factor: float, rank: float) -> Meaning | None:
+def _mask_factor(scene: Scene, location: Location, factor: float) -> Meaning | None:
     """A scale that dropout's mask has, or lacks."""
     site, position = location.site, location.position
     uses = scene.flow.uses.get(location.variable, ())
@@ -175,8 +190,14 @@ def _mask_factor(scene: Scene, location: Location, factor: float, rank: float) -
     if min(abs(factor * scale - 1), abs(factor - scale)) > 1e-7:
         return None
     return Meaning(
-        "CR122", f"dropout's mask {scene.name(other)} is scaled wrongly: a factor {factor:.6g} too much", rank
+        "CR122", f"dropout's mask {scene.name(other)} is scaled wrongly: a factor {factor:.6g} too much", 0.1
     )
+
+
+def _below(scene: Scene, location: Location) -> str:
+    """The parameters that a location passes gradients to."""
+    below = scene.flow.below(location.variable)
+    return " and ".join(scene.name(v) for v in scene.flow.by if v in below)
 
 
 def _is_regulariser(scene: Scene, location: Location) -> bool:
@@ -198,11 +219,13 @@ def _dropped_meaning(scene: Scene, location: Location, rank: float) -> Meaning |
         return Meaning("CR116", f"no gradient arrives at {name}", rank + 2)
     out = scene.name(site.equation.outputs[0])
     if _is_regulariser(scene, location):
-        return Meaning("CR125", f"the regulariser's part is missing in the gradient of {name}", rank)
+        return Meaning("CR125", f"the regulariser's part is missing in the gradient of {_below(scene, location)}", rank)
     if site.equation.name in _STATISTICS and len(scene.flow.uses[location.variable]) > 1:
         return Meaning("CR120", f"{out} is held constant: it depends on {name}, too", rank)
     if _is_recurrent(scene, location):
-        return Meaning("CR124", f"the gradient does not go back in time from {out} to {name}", rank)
+        sums_losses = site.equation.name == "add" and site.equation.output.shape == ()
+        says = f"the gradient does not go back in time from {out} to {name}"
+        return Meaning("CR124", says, rank + (3.0 if sums_losses else 0.0))
     return Meaning("CR116", f"the path from {out} back to {name} is missing", rank + 0.1)
 
 
@@ -226,6 +249,43 @@ def _made_before(scene: Scene, variable: Variable, site: Site) -> bool:
     """Whether a value was made in an earlier run of the loop than the one a site is in."""
     made, place = scene.flow.made_at[variable].equation.place, site.equation.place
     return made is not None and place is not None and (made[0] is not place[0] or made[1] >= place[1])
+
+
+MOST_PATHS = 5
+"""Where more paths meet, they are not left out several at a time."""
+
+
+@generator
+def several_dropped(scene: Scene) -> Iterator[Candidate]:
+    """Of the paths that meet in a value, two or more are left out: in a loop, those back in time first."""
+    for group in scene.each_group():
+        made = [v for s in scene.sites(group) for v in s.equation.outputs]
+        paths = _paths_into(scene, made)
+        back = {k: u for k, u in paths.items() if all(_made_before(scene, v, scene.flow.sites[i]) for v, i, _ in u)}
+        chosen = [list(back)] if len(back) > 1 else []
+        if 2 < len(paths) <= MOST_PATHS:
+            chosen += [list(some) for n in range(2, len(paths)) for some in combinations(paths, n)]
+        for some in chosen:
+            edit = Edit()
+            for _, index, position in (use for key in some for use in paths[key]):
+                edit = edit | scaled_sites([scene.flow.sites[index]], position, 0.0)
+            name, site = scene.series_name(tuple(made)), scene.leading(group)
+            if some == list(back):
+                says, code = f"the gradient of {name} does not go back in time at all", "CR124"
+            else:
+                ends = [scene.name(scene.flow.sites[paths[k][-1][1]].equation.outputs[0]) for k in some]
+                says, code = f"the paths from {' and from '.join(ends)} back to {name} are missing", "CR116"
+            yield Candidate(edit, Meaning(code, says, 1.8 + 0.2 * len(some) + later(group)), site)
+
+
+def _paths_into(scene: Scene, made: list[Variable]) -> dict[Any, list[tuple[Variable, int, int]]]:
+    """The uses of some values, those by one line together."""
+    paths: dict[Any, list[tuple[Variable, int, int]]] = {}
+    for variable in made:
+        for index, position in scene.flow.uses.get(variable, ()):
+            equation = scene.equations[index]
+            paths.setdefault((equation.place, equation.name, position), []).append((variable, index, position))
+    return paths
 
 
 @generator

@@ -32,6 +32,11 @@ def finished_gradients(scene: Scene) -> Iterator[Candidate]:
             )
         if len(shape) >= 2:
             yield from _turned(variable, name)
+        elif len(shape) == 1 and shape[0] > 2:
+            yield Candidate(
+                Edit(changes={variable: lambda g, values: g[::-1]}),
+                Meaning("CR129", f"the gradient of {name} is flipped", 1.5),
+            )
         for other in scene.flow.by:
             if other is not variable and other.shape == shape and other in scene.swept.totals:
                 yield _exchanged(scene, variable, other)

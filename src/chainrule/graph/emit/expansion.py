@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from chainrule.trees import mapped
 COMPOUND = frozenset({
     "softmax", "log_softmax", "logsumexp", "var", "std", "p_norm", "standardized", "mean_squared_error",
     "cross_entropy_of_logits", "cross_entropy_of_labels", "negative_log_likelihood", "linear", "affine", "logit",
-    "sinc", "squared_error", "standardized_by", "standardized_with_margin",
+    "sinc", "squared_error", "standardized_by", "standardized_with_margin", "binary_cross_entropy", "log_sigmoid",
 })  # fmt: skip
 """Primitives whose forward functions are array code that says how they are made from others."""
 
@@ -37,16 +38,16 @@ class _Library:
     __getattr__ = own
 
 
-def expanded(graph: Graph) -> Graph:
+def expanded(graph: Graph, compound: Set[str] = COMPOUND) -> Graph:
     """The graph without compound primitives, duplicates and dead equations."""
     for _ in range(4):
-        if not any(e.name in COMPOUND for e in graph.equations):
+        if not any(e.name in compound for e in graph.equations):
             break
-        graph = _expanded_once(graph)
+        graph = _expanded_once(graph, compound)
     return rewritten(graph, _RULES)
 
 
-def _expanded_once(graph: Graph) -> Graph:
+def _expanded_once(graph: Graph, compound: Set[str]) -> Graph:
     trace = Trace()
     trace.backward = True
     symbols: dict[Variable, Symbol] = {}
@@ -58,7 +59,7 @@ def _expanded_once(graph: Graph) -> Graph:
         with switched(on=RECORD), np.errstate(all="ignore"):
             for equation in graph.equations:
                 equation = _substituted(equation, became)
-                if equation.name in COMPOUND:
+                if equation.name in compound:
                     became[equation.output] = _written_out(equation, trace, symbols)
                 else:
                     trace.equations.append(equation)

@@ -36,20 +36,25 @@ class Program(NamedTuple):
     constants: dict[str, Variable]
 
 
-def program(graph: Graph, name: str, parameters: list[str], summary: Iterable[str]) -> Program:
+def program(
+    graph: Graph, name: str, parameters: list[str], summary: Iterable[str], constants_outside: bool = False
+) -> Program:
     """The NumPy source of a graph: one function, with what it needs in front of it.
 
     `parameters` are the names of the positional arguments; `summary` is the docstring, in which `{name}` stands
-    for the name that the program gives to the Variables in `graph.arguments` and `graph.result`.
+    for the name that the program gives to the Variables in `graph.arguments` and `graph.result`. Constants that are
+    no expression are arguments too, or with `constants_outside` names that the module must define.
     """
-    return _Program(graph, name, parameters).written(list(summary))
+    return _Program(graph, name, parameters, constants_outside).written(list(summary))
 
 
 class _Program:
     """One graph on its way to source."""
 
-    def __init__(self, graph: Graph, name: str, parameters: list[str]) -> None:
-        self.graph, self.name = graph, name
+    def __init__(
+        self, graph: Graph, name: str, parameters: list[str], constants_outside: bool = False
+    ) -> None:
+        self.graph, self.name, self.constants_outside = graph, name, constants_outside
         self.positional = dict(zip(parameters, graph.arguments[0], strict=True))
         self.inlined = {
             c: t for c in graph.constants if not c.hint and (t := array_text(c.value)) is not None
@@ -68,7 +73,8 @@ class _Program:
         returned = self._returned(lines)
         body = "\n".join([*_aligned(lines), textwrap.indent(returned, "    ")])
         constants = {self.names[c]: c for c in self.given}
-        head = _wrapped(f"def {self.name}(", self._signature(list(constants)), "):")
+        given = [] if self.constants_outside else list(constants)
+        head = _wrapped(f"def {self.name}(", self._signature(given), "):")
         unpacked = "".join(f"    {line}\n" for line in self._unpacking())
         described = _docstring(line.format_map(_Shown(self)) for line in summary)
         imports, parts = helpers.written(helpers.used_in(body))
@@ -251,7 +257,7 @@ class _Shown(dict[str, str]):
         graph = self.program.graph
         of = {"result": graph.outputs, "input": graph.inputs}.get(kind, graph.constants)
         leaf = of[int(number)]
-        if kind == "name":
+        if kind == "name" and isinstance(leaf, Variable):
             return names[leaf]
         name = self.program.texts[leaf].text if isinstance(leaf, Variable) else literal_text(leaf).text
         return f"{name} {shape_text(leaf)}".strip()
