@@ -31,6 +31,7 @@ def mixed_table(rows: int = 300) -> Table:
     town[::11] = ""
     member = rng.integers(0, 2, rows).astype(float)
     member[::13] = np.nan
+    colour = rng.choice(["red", "green", "blue", "rare"], rows, p=[0.4, 0.3, 0.295, 0.005])
     return Table(
         "mixed",
         (
@@ -38,7 +39,7 @@ def mixed_table(rows: int = 300) -> Table:
             Column("town's {name}", "category", town),
             Column("since", "date", day, ("day.month.year",)),
             Column("member\\?", "boolean", member, ("no", "yes")),
-            Column("colour", "category", rng.choice(["red", "green", "blue", "rare"], rows, p=[0.4, 0.3, 0.295, 0.005])),
+            Column("colour", "category", colour),
             Column("price", "numeric", 1e5 + 3e4 * rng.normal(size=rows)),
         ),
     )  # fmt: skip

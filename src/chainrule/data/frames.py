@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from chainrule.data.table import Column, number_column, text_column
 from chainrule.errors import DataError
 
 BATCH = 50_000
-"""Rows that polars hands over at a time; how parts are cut does not depend on it."""
+"""Rows of a Parquet file that polars hands over at a time; how parts are cut does not depend on it."""
+
+READ = 1 << 23
+"""Bytes of a CSV file that polars parses at a time."""
 
 
 def _library(name: str, purpose: str) -> Any:
@@ -67,18 +71,36 @@ class FrameCells:
 
 
 def csv_batches(path: Path, dialect: Dialect, rows: int) -> Iterator[Sequence[FrameCells]]:
-    """A UTF-8 file's columns, `rows` rows at a time."""
+    """The columns of a file for which `is_even`, `rows` rows at a time."""
     polars = _library("polars", "this")
-    scan = polars.scan_csv(
-        path,
-        separator=dialect.delimiter,
-        has_header=False,
-        skip_rows=int(dialect.header),
-        infer_schema=False,
-        empty_string_is_null=False,
+    frames = (
+        polars.read_csv(
+            block,
+            separator=dialect.delimiter,
+            has_header=False,
+            quote_char=None,
+            infer_schema=False,
+            empty_string_is_null=False,
+        )
+        for block in _whole_lines(path, dialect)
     )
-    for part in _recut(polars, scan, rows, str(path)):
+    for part in _recut(polars, frames, rows, str(path)):
         yield [FrameCells(series, polars.Float64, dialect.decimal_comma) for series in part.get_columns()]
+
+
+def _whole_lines(path: Path, dialect: Dialect) -> Iterator[bytes]:
+    """The file below the header in blocks that end with a line: polars would map all of it into memory."""
+    rest = b""
+    with path.open("rb") as file:
+        file.seek(len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0)
+        if dialect.header:
+            file.readline()
+        while block := file.read(READ):
+            lines, _, rest = (rest + block).rpartition(b"\n")
+            if lines:
+                yield lines
+    if rest:
+        yield rest
 
 
 def has_polars() -> bool:
@@ -111,11 +133,11 @@ def _lines_are_even(content: bytes, delimiter: int, width: int) -> bool:
     return bool((lines[:, -1] == ord("\n")).all() and (lines[:, :-1] == delimiter).all())
 
 
-def _recut(polars: Any, scan: Any, rows: int, name: str) -> Iterator[Any]:
-    """The frame in parts of exactly `rows` rows, so that a seed means the same on every machine."""
+def _recut(polars: Any, frames: Iterable[Any], rows: int, name: str) -> Iterator[Any]:
+    """The frames in parts of exactly `rows` rows, so that a seed means the same on every machine."""
     waiting: list[Any] = []
     try:
-        for batch in scan.collect_batches(chunk_size=min(rows, BATCH), maintain_order=True):
+        for batch in frames:
             waiting.append(batch)
             while sum(part.height for part in waiting) >= rows:
                 whole = polars.concat(waiting, rechunk=False)
@@ -141,7 +163,8 @@ def parquet_batches(path: Path, rows: int) -> Iterator[tuple[Column, ...]]:
     if not path.is_file():
         raise DataError(f"{path} cannot be read: No such file or directory")
     empty = True
-    for part in _recut(polars, polars.scan_parquet(path), rows, str(path)):
+    batches = polars.scan_parquet(path).collect_batches(chunk_size=min(rows, BATCH), maintain_order=True)
+    for part in _recut(polars, batches, rows, str(path)):
         empty = False
         yield frame_columns(part)
     if empty:

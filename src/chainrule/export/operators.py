@@ -28,13 +28,13 @@ def written(nodes: Nodes, equation: Equation, inputs: list[Value], index: Callab
         UnsupportedError: there are no nodes for its primitive, or for the way in which it is used.
     """
     row = OPERATORS.get(equation.name)
+    if row is None:
+        raise unsupported(equation)
     dtype = np.dtype(equation.output.dtype)
-    kinds = [value.dtype.kind for value in inputs] + [dtype.kind]
-    if row is None or "c" in kinds:
-        raise unsupported(equation, "of complex numbers " if row is not None else "")
-    if equation.name in ("getitem",):
-        return row(nodes, equation, index, *inputs)
-    return row(nodes, equation, *inputs).to(dtype)
+    if "c" in {value.dtype.kind for value in inputs} | {dtype.kind}:
+        raise unsupported(equation, "of complex numbers ")
+    given = [index, *inputs] if row is _at else inputs
+    return row(nodes, equation, *given).to(dtype)
 
 
 def unsupported(equation: Equation, how: str = "") -> UnsupportedError:
@@ -247,6 +247,10 @@ def _product(nodes: Nodes, equation: Equation, x: Value, w: Value, b: Value | No
     dtype = equation.output.dtype
     product = nodes.node("MatMul", x.to(dtype), w.to(dtype))
     return product if b is None else product + b.to(dtype)
+
+
+def _affine(nodes: Nodes, equation: Equation, x: Value, w: Value, b: Value) -> Value:
+    return _product(nodes, equation, x, nodes.node("Transpose", w, perm=[1, 0]), b)
 
 
 def _contracted(nodes: Nodes, equation: Equation, *operands: Value) -> Value:
@@ -470,7 +474,7 @@ OPERATORS: Mapping[str, Row] = {
     "log_softmax": _along_axis("LogSoftmax"),
     "matmul": _product,
     "linear": _product,
-    "affine": _product,
+    "affine": _affine,
     "contraction": _contracted,
     "convolution": _convolved,
     "convolution_transposed": _convolved_back,

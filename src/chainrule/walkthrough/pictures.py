@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.graph.emit.svg import LONGEST
 from chainrule.graph.ir import Literal, Variable
 from chainrule.walkthrough.account import Account
 from chainrule.walkthrough.numbers import array_lines, is_small, summary
@@ -31,4 +32,7 @@ def _lines(name: str, value: object) -> list[str]:
             line.replace(" ", "\N{NO-BREAK SPACE}")
             for line in (f"= {lines[0]}", *(f"  {n}" for n in lines[1:]))
         ]
-    return [summary(value, digits=3).partition(": ")[2]]
+    text = summary(value, digits=3).partition(": ")[2]
+    limits, _, rest = text.partition(", ")
+    # A box would cut a long line, and half a number says something else.
+    return [text] if len(text) <= LONGEST else [limits, rest]
