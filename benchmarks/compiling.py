@@ -31,7 +31,9 @@ def first_calls() -> list[Finding]:
             limit, shown = min(SECONDS, theirs[0]), f"{shown}, JAX {theirs[0]:.2f} s"
         findings.append(Finding(f"first call, {name}", shown, f"<= {limit:.2f} s", cold <= limit))
         findings.append(
-            Finding(f"  from a warm cache, {name}", f"{warm:.2f} s", f"<= {WARM_SECONDS} s", warm <= WARM_SECONDS)
+            Finding(
+                f"  from a warm cache, {name}", f"{warm:.2f} s", f"<= {WARM_SECONDS} s", warm <= WARM_SECONDS
+            )
         )
     return findings
 

@@ -1,4 +1,4 @@
-"""Larger networks, compiled, beside PyTorch eager: an LSTM over 50 steps, a small convolutional one, four wide layers."""
+"""Larger networks, compiled, beside PyTorch eager: an LSTM, a small convolutional one, four wide layers."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -76,7 +76,14 @@ def cnn() -> Network:
     """Two convolutions of 3×3 with 8 and 16 channels, each halved by pooling, on 32 images of 28×28."""
     random = np.random.default_rng(0)
     draw = partial(normal, random, 0.2)
-    shapes = {"K1": (8, 1, 3, 3), "c1": (8, 1, 1), "K2": (16, 8, 3, 3), "c2": (16, 1, 1), "W": (784, 10), "b": (10,)}
+    shapes = {
+        "K1": (8, 1, 3, 3),
+        "c1": (8, 1, 1),
+        "K2": (16, 8, 3, 3),
+        "c2": (16, 1, 1),
+        "W": (784, 10),
+        "b": (10,),
+    }
     parameters = {name: draw(*shape) for name, shape in shapes.items()}
     return Network(cnn_loss, parameters, draw(32, 1, 28, 28), random.integers(0, 10, 32), torch_cnn, 1.0)
 
@@ -214,7 +221,11 @@ def check(name: str, network: Network, theirs: Any) -> None:
     assert abs(float(loss) - other) < TOLERANCE * abs(other), f"{name}: the losses are {loss} and {other}"
     for key, gradient in theirs.gradients().items():
         mine = (network.parameters[key] - after[key]) / RATE
-        gradient = gradient.T if mine.shape != gradient.shape or key[0] in "WU" and name != "cnn" else gradient
+        gradient = (
+            gradient.T if mine.shape != gradient.shape or (key[0] in "WU" and name != "cnn") else gradient
+        )
         scale = np.abs(gradient).max()
         noise = np.abs(network.parameters[key]).max() * np.finfo(np.float32).eps / RATE
-        assert np.abs(mine - gradient).max() < TOLERANCE * scale + 2 * noise, f"{name}: {key} is trained differently"
+        assert np.abs(mine - gradient).max() < TOLERANCE * scale + 2 * noise, (
+            f"{name}: {key} is trained differently"
+        )

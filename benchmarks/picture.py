@@ -36,7 +36,9 @@ def picture(steps: Mapping[str, Any]) -> str:
             parts.append(bar(top, time, scale, *SHOWN[name]))
             top += BAR + 2
         top += GAP - BAR
-    return svg([*lines(scale, top - 10), *parts, text(LEFT, 18, "µs per training step (logarithmic)")], top + 16)
+    return svg(
+        [*lines(scale, top - 10), *parts, text(LEFT, 18, "µs per training step (logarithmic)")], top + 16
+    )
 
 
 class Scale:

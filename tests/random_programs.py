@@ -1,4 +1,4 @@
-"""Random programs: straight lines of 5 to 40 operations that stay away from kinks and poles.
+"""Random programs: straight lines of 5 to 60 operations that stay away from kinks and poles.
 
 A program is drawn as numbers and decoded by running it in NumPy on fixed inputs: each operation is taken only
 where it fits the operands at hand, and results are scaled down where they grow. The same program then runs on
@@ -249,7 +249,7 @@ for name, run in (("assigned", assigned), ("added", added), ("scaled view", scal
 # drawing and running -------------------------------------------------------------------------------------
 
 NUMBERS = st.integers(0, 2**16)
-DRAWN = st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=5, max_size=40)
+DRAWN = st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=5, max_size=60)
 
 
 def decoded(drawn: list[tuple[int, int, int, int]], smooth: bool = False) -> Program:

@@ -235,6 +235,13 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "epoch 2/2 ━━━━━━━━━━━━━━━━━━━━ loss 0.500  validation accuracy 0.900   0.1 s" in output
 
 
+def test_a_long_run_shows_what_is_left_and_a_rate_that_changes() -> None:
+    rates: set[float] = set()
+    assert progress._remaining(Epoch(1, 4, 0.5, 0.6, 0.9, 2.0, 0.1), rates) == "  6 s left"
+    assert progress._remaining(Epoch(2, 4, 0.5, 0.6, 0.9, 4.0, 0.05), rates) == "  rate 0.05  4 s left"
+    assert progress._remaining(Epoch(4, 4, 0.5, 0.6, 0.9, 8.0, 0.05), rates) == "  rate 0.05"
+
+
 def test_help_names_the_commands_the_tables_and_the_choices() -> None:
     result = chainrule("--help")
     assert result.exit_code == 0

@@ -49,6 +49,7 @@ LAYERS = (
     "optim",
     "data",
     "train",
+    "export",
     "estimators",
     # other libraries' spellings, and programs that are written in them
     "torch",

@@ -129,7 +129,15 @@ def test_a_loss_that_sees_the_first_weights_for_ever_is_refused_or_done_in_numpy
             return nn.cross_entropy(output * weight[0, :3], targets)
 
         runs[choice] = train.Training(
-            run.model, run.training, None, loss, run.optimizer, 3, 16, np.random.default_rng(1), compile=choice
+            run.model,
+            run.training,
+            None,
+            loss,
+            run.optimizer,
+            3,
+            16,
+            np.random.default_rng(1),
+            compile=choice,
         )
     with pytest.raises(UnsupportedError, match="read it from the model"):
         runs["yes"].run()

@@ -13,7 +13,7 @@ from benchmarks.models import Array, Model, Scalar
 
 @dataclass(frozen=True)
 class Contestant:
-    """``step`` makes ``steps`` training steps and returns the last loss; ``parameters`` are copies of W1, b1, W2, b2."""
+    """``step`` makes ``steps`` training steps and returns the last loss; ``parameters`` are copies."""
 
     step: Callable[[], object]
     parameters: Callable[[], Sequence[Array]]

@@ -15,21 +15,29 @@ from chainrule.transforms import elementwise_grad, grad, hessian, hvp, jacobian,
 
 if TYPE_CHECKING:
     from chainrule.compiled import compile
-    from chainrule.diagnosis import check
+    from chainrule.diagnosis import (
+        assert_gradients,
+        assert_layer,
+        assert_step,
+        check,
+        check_layer,
+        check_step,
+    )
     from chainrule.graph import Derivation, Graph, derive, trace
     from chainrule.walkthrough import Step, Walkthrough, explain
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Derivation", "Graph", "Step", "Tensor", "Walkthrough", "check", "check_grads", "compile", "derive",
-    "detect_anomaly", "elementwise_grad", "enable_grad", "errors", "explain", "grad", "hessian", "hvp", "jacobian",
-    "jvp", "no_grad", "ops", "primitive", "trace", "value_and_grad", "vjp",
+    "Derivation", "Graph", "Step", "Tensor", "Walkthrough", "assert_gradients", "assert_layer", "assert_step",
+    "check", "check_grads", "check_layer", "check_step", "compile", "derive", "detect_anomaly", "elementwise_grad",
+    "enable_grad", "errors", "explain", "grad", "hessian", "hvp", "jacobian", "jvp", "no_grad", "ops", "primitive",
+    "trace", "value_and_grad", "vjp",
 ]  # fmt: skip
 
 _LATER = {
     "compiled": ("compile",),
-    "diagnosis": ("check",),
+    "diagnosis": ("assert_gradients", "assert_layer", "assert_step", "check", "check_layer", "check_step"),
     "graph": ("Derivation", "Graph", "derive", "trace"),
     "walkthrough": ("Step", "Walkthrough", "explain"),
 }

@@ -385,6 +385,8 @@ class Tensor(Operators):
         # A rule may need the old elements, so what is recorded is the change of a copy.
         old = self._wrapped(_copied(self._data), self._current_node()) if recording else self.detach()
         new = change(old)
+        if isinstance(new, Tensor) and new._joined_by(self):
+            return self._replace(change, name)
         if new.shape != self.shape:
             raise ShapeError(f"{name} on a Tensor of shape {self.shape} would give shape {new.shape}")
         self._store(new, name)
@@ -393,6 +395,10 @@ class Tensor(Operators):
             self._node = new._node if isinstance(new, Tensor) else None
             self._renew_base()
         return self
+
+    def _joined_by(self, other: Tensor) -> bool:
+        """Whether a Tensor that takes values of this one has become one of its kind."""
+        return False
 
     def _store(self, new: Any, name: str) -> None:
         values = new._data if isinstance(new, Tensor) else new

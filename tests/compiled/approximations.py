@@ -82,6 +82,14 @@ FITS = {
 }
 
 
+def polynomial(coefficients: list[Any], x: Any) -> Any:
+    """The value of a polynomial, lowest power first, by Horner's rule."""
+    value = mp.mpf(0)
+    for coefficient in reversed(coefficients):
+        value = value * x + coefficient
+    return value
+
+
 def fitted(fit: Fit, count: int, steps: int = 40) -> tuple[list[Any], Any]:
     """The coefficients, lowest power first, and the largest weighted error."""
     low, high = fit.interval
@@ -95,9 +103,7 @@ def fitted(fit: Fit, count: int, steps: int = 40) -> tuple[list[Any], Any]:
         rows = mp.matrix([[c * x**k for k in range(count)] for x, c in zip(nodes, scales, strict=True)])
         wanted = mp.matrix([c * v for v, c in zip(values, scales, strict=True)])
         found = list(mp.lu_solve(rows.T * rows, rows.T * wanted))
-        errors = [
-            abs((mp.polyval(found[::-1], x) - v) * w) for x, v, w in zip(nodes, values, worth, strict=True)
-        ]
+        errors = [abs((polynomial(found, x) - v) * w) for x, v, w in zip(nodes, values, worth, strict=True)]
         best = min(best, (max(errors), found), key=lambda pair: pair[0])
         total = sum(s * e for s, e in zip(shares, errors, strict=True))
         shares = [s * e / total for s, e in zip(shares, errors, strict=True)]

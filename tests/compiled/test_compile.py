@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.compiled import compile  # noqa: A004
+from chainrule.compiled import (
+    compile,  # noqa: A004
+    function,
+)
 from chainrule.compiled.verification import CompiledMismatch
 from chainrule.errors import InputError, UnsupportedError
 
 pytest.importorskip("llvmlite")
-from chainrule.graph.emit.llvm import kernel  # noqa: E402
+from chainrule.graph.emit.llvm import kernel
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +231,30 @@ def test_threads_call_it_at_the_same_time() -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize(
+    "x", [np.array([1 + 2j, 3j]), np.array([1, 2.5], dtype=object)], ids=["complex", "object"]
+)
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+def test_types_without_code_run_as_they_are(x: Any, backend: str, caplog: pytest.LogCaptureFixture) -> None:
+    function._say_once.cache_clear()
+    fast = compile(lambda x: x * 2 + x, backend=backend)
+    for _ in range(3):
+        found = fast(x)
+        assert found.dtype == x.dtype
+        assert list(found) == list(x * 3)
+        x[0] += 1
+    assert caplog.text.count(f"was given an array of type {x.dtype}") == 1
+
+
+@pytest.mark.parametrize("name", ["square", "sum", "softmax", "sigmoid", "relu"])
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+def test_a_users_primitive_is_not_one_of_ours_that_is_called_alike(name: str, backend: str) -> None:
+    mine = cr.primitive(f"{name}(x)", forward=lambda x: x + 100.0, x=lambda g: g * 7)
+    f = cr.value_and_grad(lambda x: (mine(x * 2.0) * 3.0).sum())
+    x = np.arange(3.0)
+    same(compile(f, backend=backend)(x), f(x))
+
+
 # what is found outside ----------------------------------------------------------------------------
 
 rate = 0.5
@@ -405,8 +432,6 @@ def test_llvm_failing_falls_back(monkeypatch: pytest.MonkeyPatch, caplog: pytest
 def test_without_llvmlite_it_runs_as_numpy_code(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from chainrule.compiled import function
-
     function._say_once.cache_clear()
     for name in [n for n in sys.modules if n.startswith(("llvmlite", "chainrule.graph.emit.llvm"))]:
         monkeypatch.delitem(sys.modules, name)
@@ -502,7 +527,11 @@ def test_the_same_program_is_written_once_in_a_process(monkeypatch: pytest.Monke
     other = compile(lambda y: np.tanh(y) * weights[1], backend="llvm")
     same(other(x + 1), np.tanh(x + 1) * -3)
     assert "tanh(y)" in other.report()
-    for f in (lambda x: np.tanh(x) * 2.0, lambda x: np.tanh(x) + weights[1], lambda x: np.tanh(weights[1]) * x):
+    for f in (
+        lambda x: np.tanh(x) * 2.0,
+        lambda x: np.tanh(x) + weights[1],
+        lambda x: np.tanh(weights[1]) * x,
+    ):
         with pytest.raises(AssertionError, match="written although"):
             compile(f, backend="llvm")(x)
     with pytest.raises(AssertionError, match="written although"):

@@ -22,7 +22,7 @@ def test_the_text_names_parameter_code_proof_and_correction() -> None:
     first, sentence, *rest = text.splitlines()
     assert first.startswith("✗ W: CR101 missing activation derivative   relative error 0.1")
     assert "when corrected" in first
-    assert sentence.strip() == "In the gradient of W: the derivative of the tanh at A is missing."
+    assert sentence.strip() == "In the gradient of W: the derivative of the tanh at `np.tanh(W)` is missing."
     assert any("d_W = " in line for line in rest)
 
 

@@ -69,7 +69,7 @@ Column = np.array([[6.0], [10.0]])
 def test_the_regression_of_the_notebook(seed: int | None) -> None:
     given = start(seed)
     before = copy.deepcopy(given)
-    report = check_step(squared_error, regression_step, given, data=(Column, 6.0))
+    report = check_step(squared_error, regression_step, given, data=(Column, 6.0), seconds=40)
     found = codes(report)
     assert found == {"W1": "CR109+CR201+CR202", "b1": "CR201", "W2": "CR000", "b2": "CR006"}
     assert proved(report) and not report.ok
@@ -102,7 +102,7 @@ def classification_step(p: dict[str, Array], X: Array, y: Any) -> None:
 
 
 def test_the_classification_of_the_notebook_climbs() -> None:
-    report = check_step(cross_entropy, classification_step, start(1), data=(Column / 10, 1.0))
+    report = check_step(cross_entropy, classification_step, start(1), data=(Column / 10, 1.0), seconds=40)
     assert codes(report) == {"W1": "CR105+CR109", "b1": "CR105", "W2": "CR203", "b2": "CR203"}
     assert proved(report)
     assert "the factor A1 is lost" in sentence(report, "b1")

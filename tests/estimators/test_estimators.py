@@ -57,7 +57,12 @@ def test_from_the_same_weights_training_takes_the_same_steps_as_mlp(solver: str,
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"solver": "sgd", "learning_rate": "adaptive"}, {"early_stopping": True}, {"class_weight": "balanced"}],
+    [
+        {},
+        {"solver": "sgd", "learning_rate": "adaptive"},
+        {"early_stopping": True},
+        {"class_weight": "balanced"},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

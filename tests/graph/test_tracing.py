@@ -279,6 +279,22 @@ def test_no_value_of_the_traced_run_is_frozen(row: Row) -> None:
                 np.testing.assert_allclose(g, expected, rtol=1e-6, atol=1e-8)
 
 
+def test_a_constant_tensor_into_which_a_traced_value_is_written_is_traced() -> None:
+    made: list[cr.Tensor] = []
+
+    def f(x: Any) -> Any:
+        t = cr.Tensor(np.zeros(3))
+        made.append(t)
+        t[0] = 2 * x[0]
+        return (t * t).sum()
+
+    derivation = cr.derive(f, np.ones(3))
+    value, gradient = derivation.function(np.array([2.0, 0.0, 0.0]))
+    assert value == 16
+    np.testing.assert_array_equal(gradient, [16.0, 0, 0])
+    assert all(type(t) is cr.Tensor for t in made)
+
+
 def test_a_function_that_reads_values_is_refused_while_tracing() -> None:
     with pytest.raises(UnsupportedError, match=r"about to read its values\n  at .*test_tracing"):
         cr.derive(lambda x: np.unique(x).sum(), np.arange(3.0))

@@ -16,6 +16,10 @@ from chainrule.errors import ChainruleError
 COMMANDS = {
     "train": "Train a network on a table.",
     "predict": "Predict with a trained network.",
+    "evaluate": "Measure a trained network on a table.",
+    "describe": "Say what a trained network is.",
+    "search": "Train many networks on a table and keep the best.",
+    "export": "Write a trained network as NumPy source or ONNX.",
     "derive": "Write the backward pass of a function as NumPy source.",
     "explain": "Every number of a function's value and gradient, step by step.",
     "run": "Run a notebook or program of PyTorch or TensorFlow.",

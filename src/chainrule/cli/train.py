@@ -357,7 +357,7 @@ def _as_json(
         "folds": [metrics_with_doubt(fold.metrics) for fold in folds],
         "importance": importance,
         "left_out": dict(training.parts.preparation.left_out),
-        "read_as": training.parts.notes,
+        "notes": training.parts.notes,
     }
 
 

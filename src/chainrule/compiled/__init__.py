@@ -2,5 +2,6 @@
 
 from chainrule.compiled.function import Compiled, compile  # noqa: A004
 from chainrule.compiled.loop import NativeLoop
+from chainrule.compiled.verification import CompiledMismatch
 
-__all__ = ["Compiled", "NativeLoop", "compile"]
+__all__ = ["Compiled", "CompiledMismatch", "NativeLoop", "compile"]

@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiled.specialisation import Specialisation
+from chainrule.compiled.state import State, made_pure
 from chainrule.compiled.surroundings import names_outside
 from chainrule.compiled.verification import verify
 from chainrule.errors import InputError, UnsupportedError
 from chainrule.graph.ir import Graph, Literal
 from chainrule.graph.simplification import simplified
-from chainrule.graph.tracing import is_traced, name_of, trace
+from chainrule.graph.stepping import settled
+from chainrule.graph.surroundings import Snapshot
+from chainrule.graph.tracing import Traced, is_traced, name_of
+from chainrule.graph.tracing import traced as trace_once
+from chainrule.namespace import is_array
 from chainrule.operators import Operators, data_of
 from chainrule.trees import children, leaves, mapped
 from chainrule.typing import Tree
@@ -45,7 +50,9 @@ def compile(  # noqa: A001  # the public name
     list) is done while it is traced, which is twice, and not again. Arrays that `f` finds outside of its arguments
     are read at each call, and a name that stands for another array or number has `f` compiled again; what `f`
     computes from them with NumPy alone is computed once. It works on all that can be traced: functions of trees,
-    `value_and_grad(f)`, whole training steps. Inside of another transform it is `f` itself.
+    `value_and_grad(f)`, modules, and whole training steps: the parameters of a module are read at each call, and what
+    `f` changes outside of its arguments (parameters, the memory of an optimizer, counters) is changed at each call;
+    `.grad` is left as it was. Inside of another transform it is `f` itself.
 
     `backend` is "llvm" (needs llvmlite), "numpy" or "jax"; None takes LLVM where llvmlite is installed, and NumPy
     otherwise. With `assume_finite`, the code may be wrong where NaN or infinity occur. `cache=False` keeps nothing
@@ -88,12 +95,20 @@ class Compiled:
     # the slower ways ---------------------------------------------------------------------------------------
 
     def _dispatched(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if any(isinstance(leaf, Operators) for _, leaf in leaves((args, kwargs))):
-            return self.function(*args, **kwargs)
+        for _, leaf in leaves((args, kwargs)):
+            if isinstance(leaf, Operators):
+                return self.function(*args, **kwargs)
+            if is_array(leaf) and not is_traced(leaf):
+                _say_once(
+                    f"{name_of(self.function)} was given an array of type {leaf.dtype}, for which there is no compiled "
+                    f"code: it runs as it is"
+                )
+                return self.function(*args, **kwargs)
         with self._lock:
             found, is_new = self._specialisation(args, kwargs)
             # After a compilation the next call comes here again, and so ends the row of compilations.
             self._fast = _missing if is_new else found.fast
+        before = found.state.read()
         result = found.fast(args, kwargs)
         if result is NotImplemented:
             try:
@@ -101,8 +116,24 @@ class Compiled:
             except IndexError:
                 return self.function(*args, **kwargs)  # which says what is wrong
         if is_new and os.environ.get("CHAINRULE_VERIFY", "0") not in ("", "0"):
-            verify(self.function, args, kwargs, result)
+            self._verify(found.state, before, args, kwargs, result)
         return result
+
+    def _verify(self, state: State, before: tuple[Any, ...], args: Any, kwargs: Any, result: Any) -> None:
+        """Compare with the function itself, run from the same state, which is then put back."""
+        after, parameters = state.read(), state.parameters()
+        state.put(before)
+        snapshot = Snapshot(self.function, args, kwargs)
+
+        @functools.wraps(self.function)
+        def with_parameters(*args: Any, **kwargs: Any) -> Any:
+            return self.function(*args, **kwargs), state.parameters()
+
+        try:
+            verify(with_parameters, args, kwargs, (result, parameters))
+        finally:
+            snapshot.restore()
+            state.put(after)
 
     def _specialisation(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialisation, bool]:
         key = _key((args, kwargs))
@@ -131,12 +162,18 @@ class Compiled:
 
     def _compiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Specialisation:
         start = time.perf_counter()
-        names = names_outside(self.function)
-        kinds = [type(leaf) for _, leaf in leaves((args, kwargs)) if is_traced(leaf)]
-        args, kwargs = prepared((args, kwargs))
-        graph = traced(self.function, args, kwargs)
+        leaf_values = [leaf for _, leaf in leaves((args, kwargs))]
+        names = names_outside(self.function, *(leaf for leaf in leaf_values if not is_traced(leaf)))
+        args, given = prepared((args, kwargs))
+        graph, state = made_pure(traced(self.function, args, given))
+        kinds = [type(leaf) for leaf in leaf_values if is_traced(leaf)]
+        after = len(kinds) - sum(is_traced(leaf) for _, leaf in leaves(given))
+        kinds[after:after] = [
+            one.kind for one in state.kept
+        ]  # between positional arguments and those by name
+        graph = simplified(graph)
         run, backend = self._built(graph)
-        made = Specialisation(graph, run, names, kinds)
+        made = Specialisation(graph, run, names, kinds, state)
         shapes = ", ".join(str(v.shape) for v in graph.inputs)
         logger.debug(
             "%s compiled for shapes %s by %s in %.3f s",
@@ -209,31 +246,33 @@ def _missing(args: Any, kwargs: Any) -> Any:
     return NotImplemented
 
 
-def traced(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
-    """The graph of `f`; numbers of Python in its result stay what they are.
+def traced(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+    """The trace of `f`, with all that it changes; numbers of Python in its result stay what they are.
 
     Raises UnsupportedError where a second run of `f` finds other numbers: they would be fixed to those of one run.
     """
+    again = _traced_on_other_values(f, args, kwargs)
     results: list[Any] = []
 
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        results.append(f(*args, **kwargs))
-        return results[-1]
+    def noted(result: Any, *_: Any) -> Any:
+        results.append(result)
+        return result
 
-    noted.__name__ = name_of(f)
-    noted.__wrapped__ = f  # type: ignore[attr-defined]  # its parameters have the names of f's
-    again = _traced_on_other_values(noted, args, kwargs)
-    graph = trace(noted, *args, **kwargs)
-    if _fixed(graph) != _fixed(again):
+    found = trace_once(f, args, kwargs, None, noted)
+    if found.changes or found.state.paths:
+        found = settled(f, args, kwargs, found, noted)
+        again = found.graph
+    if _fixed(found.graph) != _fixed(again):
         raise UnsupportedError(
             f"{name_of(f)} finds other numbers each time it is run (random ones, a counter, or values of its "
             f"arguments that it reads behind the trace's back), and compiled they would be fixed to those of one run; "
             f"draw them outside and pass them as arguments"
         )
-    graph = simplified(graph)
     numbers = (bool, int, float)
-    result = mapped(lambda leaf, plain: plain if type(plain) in numbers else leaf, graph.result, results[-1])
-    return graph.with_(result=result)
+    result = mapped(
+        lambda leaf, plain: plain if type(plain) in numbers else leaf, found.graph.result, results[-1]
+    )
+    return found._replace(graph=found.graph.with_(result=result))
 
 
 def _traced_on_other_values(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
@@ -246,9 +285,9 @@ def _traced_on_other_values(f: Callable[..., Any], args: tuple[Any, ...], kwargs
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return trace(f, *other_args, **other_kwargs)
+            return trace_once(f, other_args, other_kwargs).graph
     except Exception:
-        return trace(f, *args, **kwargs)
+        return trace_once(f, args, kwargs).graph
 
 
 def _fixed(graph: Graph) -> list[Any]:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiled.function import prepared, traced
-from chainrule.errors import InputError, ShapeError
+from chainrule.errors import InputError, ShapeError, UnsupportedError
 from chainrule.graph.ir import Graph
-from chainrule.graph.tracing import is_traced, name_of
+from chainrule.graph.simplification import simplified
+from chainrule.graph.tracing import Traced, is_traced, name_of
 from chainrule.operators import data_of
 from chainrule.trees import leaves, mapped
 from chainrule.typing import Tree
@@ -143,7 +144,7 @@ class _Step:
         from chainrule.graph.emit.llvm import Kernel
 
         batch = mapped(lambda a: a[:rows] if is_traced(a) else a, data)
-        graph = traced(step, (state, batch), {})
+        graph = simplified(_pure(step, traced(step, (state, batch), {})))
         self.loss = _check_step(step, graph, state)
         self.sources = [np.ascontiguousarray(a) for _, a in leaves(data) if is_traced(a)]
         self.rows = rows
@@ -210,6 +211,16 @@ class _Step:
             batch = [a[rows] for a in self.sources]
             self.kernel.run([*now, *batch, *self.kernel.constants, *following, losses[i : i + 1].reshape(())])
             done += 1
+
+
+def _pure(step: Callable[..., Any], found: Traced) -> Graph:
+    if found.changes or found.added:
+        changed = ", ".join([*found.changes, *found.added])
+        raise UnsupportedError(
+            f"{name_of(step)} changes {changed}, which is not part of the state; a step of a loop returns all that it "
+            f"changes"
+        )
+    return found.graph
 
 
 def _address(array: np.ndarray) -> int:

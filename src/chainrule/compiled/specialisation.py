@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiled.calling import MISS, Source, packed, unpack
+from chainrule.compiled.calling import Source, packed, unpack
+from chainrule.compiled.state import State
 from chainrule.compiled.surroundings import Name
 from chainrule.graph.ir import Graph, Variable, valued
 from chainrule.operators import data_of
@@ -23,16 +24,23 @@ class Specialisation:
     """
 
     def __init__(
-        self, graph: Graph, run: Callable[..., tuple[Any, ...]], names: list[Name], kinds: list[type]
+        self,
+        graph: Graph,
+        run: Callable[..., tuple[Any, ...]],
+        names: list[Name],
+        kinds: list[type],
+        state: State,
     ) -> None:
-        self.graph, self.run, self.names, self.kinds = graph, run, names, kinds
-        self.fast: Callable[[tuple[Any, ...], dict[str, Any]], Any] = self._written()
+        self.graph, self.run, self.kinds, self.state = graph, run, kinds, state
+        self.names = [name for name in names if not any(one.is_at(name) for one in state.kept)]
+        self.fast: Callable[[tuple[Any, ...], dict[str, Any]], Any] = state.around(self._written())
+        self.slow = state.around(self._slow)
 
     def is_current(self) -> bool:
         """Whether the names outside of the function still stand for what they stood for."""
-        return all(name.now is name.value for name in self.names)
+        return all(name.now is name.value for name in self.names) and all(one.fits for one in self.state.kept)
 
-    def slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+    def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """The result, for arrays of any layout and numbers."""
         arrays: list[Any] = []
 

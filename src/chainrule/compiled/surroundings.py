@@ -44,15 +44,18 @@ def _read(owner: Any, text: str) -> Any:
     return eval(f"owner{text}", {"owner": owner})
 
 
-def names_outside(f: Callable[..., Any]) -> list[Name]:
-    """Where `f`, and the user's functions that it calls, find arrays and numbers outside.
+def names_outside(f: Callable[..., Any], *objects: Any) -> list[Name]:
+    """Where `f`, and the user's functions that it calls, find arrays and numbers outside, or in objects it is given.
 
     >>> rate, layers = 0.5, {"scale": 2.0}
     >>> [(n.text, n.value) for n in names_outside(lambda x: x * rate * layers["scale"])]
     [("['rate']", 0.5), ("['layers']", {'scale': 2.0}), ("['scale']", 2.0)]
     """
     found: list[Name] = []
-    _collect(f, found, set())
+    seen: set[int] = set()
+    _collect(f, found, seen)
+    for each in objects:
+        _within(each, found, seen)
     return found[:MOST]
 
 
@@ -117,8 +120,8 @@ def _within_object(value: Any, found: list[Name], seen: set[int]) -> None:
     """Watch the attributes of an object, and what its methods find outside."""
     if hasattr(value, "__wrapped__"):
         _collect(value.__wrapped__, found, seen)
-    for key in filter(str.isidentifier, list(vars(value))):
-        _note(value, f".{key}", found, seen)
+    for key in list(vars(value)):
+        _note(value, f".{key}" if key.isidentifier() else f".__dict__[{key!r}]", found, seen)
     for method in [m for kind in type(value).__mro__ for m in vars(kind).values()]:
         if isinstance(method, FunctionType):
             _collect(method, found, seen)

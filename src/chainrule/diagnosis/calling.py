@@ -68,8 +68,8 @@ class Layer:
         self.names = parameter_names(self._forward, len(self.arguments))
         self.notes: list[str] = []
         self.held: dict[Path, Path | None] = {}
-        self.replays = False
-        """Whether backward gets the random numbers of `np.random` that forward got."""
+        self.noise = 1
+        """The state of `np.random` in which backward is called; that for forward is 0."""
         self._lonely: list[Path] = []
         self._returned: Callable[[Any], dict[Any, Any]]
         self.moving = [i for i, a in enumerate(self.arguments) if _has_gradient(a)]
@@ -137,11 +137,8 @@ class Layer:
     def _pulled(self, run: Pulled, cotangents: Any) -> Any:
         """What backward returns for these cotangents."""
         several = self.style.outputs not in (None, 1)
-        given = [*(cotangents if several else [cotangents]), *run.rest]
-        if not self.replays:
-            return run.backward(*given)
-        with _same_randomness():
-            return run.backward(*given)
+        with _same_randomness(self.noise):
+            return run.backward(*(cotangents if several else [cotangents]), *run.rest)
 
     # which of what is returned belongs to which argument ---------------------------------------------------
 
@@ -155,7 +152,7 @@ class Layer:
                 f"check_layer: {name_of(self._backward)} returned no gradient, and none was found in the layer; return "
                 f"them, or keep that of self.W as self.dW"
             )
-        self.draws_again = self._differs(lambda: self._claims(0), lambda: self._claims(0, 1))
+        self.draws_again = self._differs(partial(self._claims, 0, 2), partial(self._claims, 0))
         self.unused = self._unused()
 
     def _drawn(self, seed: int) -> tuple[Pulled, Any]:
@@ -164,15 +161,15 @@ class Layer:
         cotangents = iter(run.cotangents)
         return run, mapped(lambda _: next(cotangents), run.outputs)
 
-    def _claims(self, seed: int, state: int = 0, without: int | None = None) -> tuple[Any, ...]:
+    def _claims(self, seed: int, state: int = 1, without: int | None = None) -> tuple[Any, ...]:
         """What is claimed, with backward's own random numbers in another state, or one output's cotangent changed."""
         run, cotangents = self._drawn(seed)
         if without is not None:
             cotangents = tuple(
                 mapped(lambda g: -g, c) if i == without else c for i, c in enumerate(cotangents)
             )
-        with _same_randomness(state):
-            return self.gradients(run, cotangents)
+        self.noise = state
+        return self.gradients(run, cotangents)
 
     def _differs(self, *calls: Callable[[], tuple[Any, ...]]) -> bool:
         one, other = (call() for call in calls)
@@ -189,7 +186,7 @@ class Layer:
             return []
         names = parameter_names(self._backward, count or 0)
         same = partial(self._claims, 0)
-        return [n for i, n in enumerate(names) if not self._differs(same, partial(self._claims, 0, 0, i))]
+        return [n for i, n in enumerate(names) if not self._differs(same, partial(self._claims, 0, 1, i))]
 
     def _find_held(self) -> None:
         assert self.holding is not None

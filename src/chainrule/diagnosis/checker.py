@@ -17,8 +17,9 @@ from chainrule.diagnosis.kinks import one_sided
 from chainrule.diagnosis.mistakes import CATALOGUE
 from chainrule.diagnosis.problem import Arrays, Problem, Traced, fresh, traced
 from chainrule.diagnosis.report import Finding, Report
+from chainrule.diagnosis.resizing import with_other_rows
 from chainrule.diagnosis.scene import Scene
-from chainrule.diagnosis.search import Language, Outcome, Search, Trial
+from chainrule.diagnosis.search import Language, Match, Outcome, Search, Trial
 from chainrule.diagnosis.shapes import shape_finding
 from chainrule.diagnosis.sweep import Flow, values_at
 from chainrule.errors import ChainruleError
@@ -73,7 +74,7 @@ class _Check:
 
     def __init__(
         self, problem: Problem, deadline: float, seed: int, tolerance: float | None, mute: tuple[str, ...],
-        conventions: bool,
+        conventions: bool, *, resizes: bool = True,
     ) -> None:  # fmt: skip
         self.problem, self.deadline, self.mute, self.conventions = problem, deadline, mute, conventions
         self.rng = np.random.default_rng(seed)
@@ -82,7 +83,8 @@ class _Check:
         self.notes: list[str] = []
         self.findings: dict[int, Finding] = {}
         self.stopped: str | None = None
-        self.points = 1
+        self.points, self.resizes = 1, resizes
+        self.outcome: dict[int, list[Match]] = {}
 
     def report(self) -> Report:
         for number in self.problem.claims:
@@ -327,12 +329,14 @@ class _Check:
         search = Search([variables[i] for i in wrong], correct, self.deadline)
         outcome = search.run(_language(flow, searched, 0.5 * i) for i, flow in enumerate(flows)) if wrong else Outcome()
         self.stopped = outcome.stopped
+        self.outcome = {i: outcome.matches.get(variables[i], []) for i in wrong}
+        self._tell_apart()
         writer = Writer(self.problem, graph, scene, self.truth, self.deadline)
         if self._only_elsewhere(wrong, variables, points, outcome):
             wrong = set()
         for i in numbers:
             if i in wrong:
-                matches = outcome.matches.get(variables[i], [])
+                matches = self.outcome[i]
                 pairs = [(p.trial.claims[variables[i]], p.truth[variables[i]]) for p in points]
                 if not matches and self._by_differences(i, pairs, roughly=True):
                     continue
@@ -340,6 +344,23 @@ class _Check:
                 self.findings[i] = writer.wrong(i, error, matches, sorted(wrong))
             elif i not in self.findings:
                 self.findings[i] = writer.correct(i)
+
+    def _tell_apart(self) -> None:
+        """Where several mistakes fit, keep those that also fit at another batch size."""
+        ambiguous = {i for i, matches in self.outcome.items() if len({m.codes for m in matches}) > 1}
+        left = self.deadline - time.monotonic()
+        other = with_other_rows(self.problem, self.rng) if ambiguous and self.resizes and left > 0 else None
+        if other is None:
+            return
+        again = _Check(other, self.deadline, 0, self.tolerance, (), self.conventions, resizes=False)
+        try:
+            again.report()
+        except ChainruleError:
+            return
+        for i in ambiguous:
+            fitting = {m.codes for m in again.outcome.get(i, [])}
+            kept = [m for m in self.outcome[i] if m.codes in fitting]
+            self.outcome[i] = kept or self.outcome[i]
 
     def _only_elsewhere(
         self, wrong: set[int], variables: dict[int, Variable], points: list[_Point], outcome: Outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +36,20 @@ class Constants:
             4.0: Constant(4.0, "4"),
             0.25: Constant(0.25, "1/4"),
         }
-        small = [Constant(2.0, "2"), Constant(1.0, "1")]
+        small = [Constant(1.0, "1"), Constant(2.0, "2")]
         for one in self.base:
-            for other in [*small, *self.base]:
-                rows = one.counts_rows or other.counts_rows
-                pure = other.value == 1.0
-                for value, words in (
-                    (one.value * other.value, one.words if pure else f"{other.words} times {one.words}"),
-                    (other.value / one.value, f"{other.words}/({one.words})"),
-                    (one.value / other.value, f"({one.words})/{other.words}"),
-                ):
-                    if value != 1.0:
-                        found.setdefault(value, Constant(value, words, rows))
+            if one.counts_rows:  # 4 may be the number of rows
+                found |= {one.value: one, 1 / one.value: Constant(1 / one.value, f"1/({one.words})", True)}
+        for one, other in [*product(self.base, small), *product(self.base, self.base)]:
+            pure, rows = other.value == 1.0, one.counts_rows
+            mixed = rows and other in small
+            for value, words, counts in (
+                (one.value * other.value, one.words if pure else f"{other.words} times {one.words}", rows),
+                (other.value / one.value, f"{other.words}/({one.words})", mixed),
+                (one.value / other.value, f"({one.words})/{other.words}", mixed),
+            ):
+                if value != 1.0:
+                    found.setdefault(value, Constant(value, words, counts))
         return list(found.values())
 
     def recognised(self, factor: float) -> Constant | None:

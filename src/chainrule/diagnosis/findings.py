@@ -29,6 +29,15 @@ _FUSED = {
 """Cross-entropies that are recognised together with the activation before them."""
 
 
+EQUALLY_LIKELY = 0.02
+"""Two mistakes whose ranks differ by less are as likely as each other."""
+
+TOLD_APART = (
+    "At this one point other mistakes give the same numbers; another point, other sizes, or a function as the claim "
+    "tells them apart."
+)
+
+
 class Convention(NamedTuple):
     """For which loss a claim is right: code, in words, and the factor."""
 
@@ -147,16 +156,33 @@ class Writer:
         code = "+".join(codes)
         title = ", and ".join(CATALOGUE[c].title for c in codes)
         sentence = "; and ".join(m.says for m in best.meanings)
-        named = re.search(rf"\b{re.escape(name)}\b", sentence)
+        named = re.search(rf"(gradients? of|regulariser of) {re.escape(name)}(?!\w)", sentence)
         sentence = f"{sentence[0].upper()}{sentence[1:]}." if named else f"In the gradient of {name}: {sentence}."
-        others = [m for m in usable[1:] if [x.code for x in m.meanings] != [x.code for x in best.meanings]]
+        others = [m for m in usable[1:] if m.codes != best.codes]
         alternatives = dict.fromkeys((x.code, CATALOGUE[x.code].title) for m in others for x in m.meanings)
         site = next((s for s in best.sites if s is not None), None)
         reproduced = best.misses(variable)
         others_fit = tuple(a for a in alternatives if a[0] not in codes)[:4]
         proof = max(after or 0.0, reproduced)
         line = best.language.scene.line(site)
+        if others_fit and len(best.language.trials) == 1:
+            rival = others[0]
+            if len(rival.meanings) == len(best.meanings) and rival.rank - best.rank < EQUALLY_LIKELY:
+                return self._coinciding(number, error, [best, rival], line)
+            sentence += f" {TOLD_APART}"
         return Finding(name, code, title, sentence, "wrong", error, proof, correction, others_fit, line)
+
+    def _coinciding(self, number: int, error: float, rivals: list[Match], line: str | None) -> Finding:
+        """What is said where two mistakes are as likely, and give the same numbers at the only point that is known."""
+        name = self.problem.names[number]
+        said = "; or ".join(f"{m.meanings[0].says} ({'+'.join(m.codes)})" for m in rivals)
+        sentence = f"In the gradient of {name}, either of these gives the claimed numbers: {said}. "
+        sentence += "Another point, other sizes, or a function as the claim tells them apart."
+        codes = tuple((c, CATALOGUE[c].title) for m in rivals for c in m.codes)
+        correction, after = self._corrected(number)
+        return Finding(
+            name, "CR092", CATALOGUE["CR092"].title, sentence, "undecided", error, after, correction, codes, line
+        )
 
     def _unknown(self, number: int, error: float, wrong: list[int]) -> Finding:
         name = self.problem.names[number]

@@ -64,7 +64,7 @@ def check_layer(
     if other is not None:
         report = _together(report, _checked(layer, other, rng, seconds=left, **options), layer.rows(other))
     if layer.draws_again:
-        layer.replays = True
+        layer.noise = 0
         report = _with_other_noise(
             layer, report, _checked(layer, layer.arguments, rng, seconds=1.0, **options)
         )

@@ -84,7 +84,8 @@ _ENTRIES = (
     # the update
     Entry("CR201", "a weight that was updated already", "W2 -= rate * d_W2; d_H = d_Z @ W2.T",
           "d_H = d_Z @ W2.T; W2 -= rate * d_W2"),
-    Entry("CR202", "unequal rates inside one parameter", "W[0] -= 0.001 * d_W[0]; W[1] -= 0.01 * d_W[1]", "W -= rate * d_W"),
+    Entry("CR202", "unequal rates inside one parameter", "W[0] -= 0.001 * d_W[0]; W[1] -= 0.01 * d_W[1]",
+          "W -= rate * d_W"),
     Entry("CR203", "ascent: the step makes the loss larger", "W += rate * d_W", "W -= rate * d_W"),
     Entry("CR204", "parameter never moves", "W1 -= rate * d_W1", "W1 -= rate * d_W1; b1 -= rate * d_b1"),
     Entry("CR205", "parameter moves, though the loss does not depend on it", "w2 -= rate * d_w2", "z2 = w2 * a1 + b"),

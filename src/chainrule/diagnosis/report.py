@@ -35,7 +35,7 @@ class Finding:
     @property
     def ok(self) -> bool:
         """Whether nothing is known to be wrong."""
-        return self.verdict not in ("wrong", "unknown")
+        return self.verdict not in ("wrong", "unknown") and self.code != "CR092"
 
     def __str__(self) -> str:
         head = f"{MARKS[self.verdict]} {self.parameter}: {self.code} {self.title}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.diagnosis.constants import Constants
-from chainrule.diagnosis.sweep import Flow, Site, Swept, Values
+from chainrule.diagnosis.sweep import Flow, Site, Standing, Swept, Values
 from chainrule.diagnosis.wording import spelled
 from chainrule.graph.ir import Equation, Literal, Variable, all_names
 from chainrule.lines import described_place, position
@@ -57,6 +57,7 @@ class Scene:
         self.regularising = self._regularising()
         self._claims: dict[int, Mapping[Variable, Any]] = {}
         self._pools: dict[int, list[Series]] = {}
+        self._standing: dict[Any, Standing] = {}
         self.loops = frozenset(i for g in self._all_groups if len(g) > 1 for i in g.equations)
 
     def _grouped(self) -> list[Group]:
@@ -167,8 +168,11 @@ class Scene:
                 yield tuple(e.output for e in made)
             for position_ in range(len(made[0].inputs)):
                 atoms = [e.inputs[position_] for e in made if position_ < len(e.inputs)]
-                if len(atoms) == count and all(isinstance(a, Variable) for a in atoms):
-                    yield tuple(a for a in atoms if isinstance(a, Variable))
+                if len(atoms) == count and any(isinstance(a, Variable) for a in atoms):
+                    yield tuple(a if isinstance(a, Variable) else self._standing_for(a) for a in atoms)
+
+    def _standing_for(self, literal: Literal) -> Variable:
+        return self._standing.setdefault(literal.key, Standing(np.asarray(literal.value)))
 
     def _at_hand(self, variable: Variable) -> bool:
         """Whether a person has a value to write: not what is inside of a function that was spelt out."""

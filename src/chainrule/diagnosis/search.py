@@ -63,9 +63,15 @@ class Match:
     breaks: frozenset[Variable] = frozenset()
 
     @property
+    def codes(self) -> tuple[str, ...]:
+        """Which mistakes it consists of."""
+        return tuple(m.code for m in self.meanings)
+
+    @property
     def rank(self) -> float:
         """How unlikely it is."""
-        return sum(m.rank for m in self.meanings) + 100 * (len(self.meanings) - 1)
+        same = len(self.meanings) > 1 and len(set(self.codes)) == 1  # one mistake that is made in two places
+        return sum(m.rank for m in self.meanings) + 100 * (len(self.meanings) - 1) - 1.5 * same
 
     def misses(self, variable: Variable) -> float:
         """The relative error of the gradient with the mistake in it against what is claimed."""
@@ -122,8 +128,11 @@ class Search:
         missing = self.wrong - outcome.matches.keys()
         for language in known:
             if missing and not self._late():
-                for variable, found in self._assigned(self._pairs(language, matches, missing)).items():
-                    outcome.matches.setdefault(variable, found)
+                doubtful = {v for v, found in outcome.matches.items() if found[0].breaks}
+                pairs = self._assigned(self._pairs(language, matches, missing | doubtful))
+                for variable, found in pairs.items():
+                    if variable in missing or (variable in doubtful and not found[0].breaks):
+                        outcome.matches[variable] = found
                 missing = self.wrong - outcome.matches.keys()
         outcome.stopped = self.stopped if missing else None
         return outcome

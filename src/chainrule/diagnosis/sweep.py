@@ -17,6 +17,12 @@ from chainrule.namespace import NUMPY, is_floating
 from chainrule.primitives import Plan, Primitive
 
 
+class Standing(Variable):
+    """A Variable that stands for a number of the graph: the zeros that a recurrence begins with."""
+
+    __slots__ = ()
+
+
 class Values(dict[Variable, Any]):
     """The value of every Variable of a graph at one point.
 
@@ -24,6 +30,11 @@ class Values(dict[Variable, Any]):
     """
 
     arrived: Callable[[Variable], Any]
+
+    def __missing__(self, variable: Variable) -> Any:
+        if isinstance(variable, Standing):
+            return variable.value
+        raise KeyError(variable)
 
 
 Contributions: TypeAlias = "list[Any]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from chainrule.errors import ChainruleError
@@ -25,7 +26,7 @@ def spelled(graph: Graph, names: Mapping[Variable, str]) -> dict[Variable, str]:
             texts[variable] = Text(names[variable]) if variable.hint else _expression(writer, equation)
             found = texts[variable].text
             plain = variable.hint or found.isidentifier()
-            words[variable] = found if plain else _of_line(equation) if found == _LONG.text else f"`{found}`"
+            words[variable] = found if plain else _of_line(equation) if found == _LONG.text else f"`{_rounded(found)}`"
     return words
 
 
@@ -35,6 +36,10 @@ def _expression(writer: Writer, equation: Equation) -> Text:
     except (ChainruleError, KeyError, ValueError, TypeError, AttributeError):
         return _LONG
     return _LONG if len(found.text) > LONGEST or _LONG.text in found.text.replace("[...", "[") else found
+
+
+def _rounded(text: str) -> str:
+    return re.sub(r"\d+\.\d{7,}", lambda number: f"{float(number[0]):.6g}", text)
 
 
 def _of_line(equation: Equation) -> str:

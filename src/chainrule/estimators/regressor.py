@@ -57,7 +57,7 @@ class NetworkRegressor(RegressorMixin, Network):
     - `categorical_features`: columns to encode one-hot, as names, positions or a mask, or "from_dtype" for those of
       a DataFrame that are no numbers; a category that was not seen in training gives zeros;
     - `callbacks`: each is called with every `train.Epoch`; one that returns True ends the training;
-    - `compile`: whether the steps are native code: "yes", "no", or "auto", where that saves time (see `train.Training`).
+    - `compile`: whether steps are native code: "yes", "no", or "auto", where that saves time (see `train.Training`).
 
     After `fit`: `coefs_`, `intercepts_`, `n_iter_`, `loss_`, `loss_curve_`, `best_loss_`, `validation_scores_`, as
     there; `history_` (a dict of lists, one entry an epoch) and `network_` (the `nn.Sequential`).

@@ -18,7 +18,7 @@ from chainrule.export.tracing import traced
 from chainrule.export.values import Nodes, Value
 from chainrule.graph import Graph
 from chainrule.graph.emit.expansion import COMPOUND, expanded
-from chainrule.graph.ir import Atom, Literal, Variable, all_names
+from chainrule.graph.ir import Atom, Equation, Literal, Variable, all_names, replaced
 from chainrule.nn import Module
 from chainrule.train import TableModel
 
@@ -111,12 +111,13 @@ def write(nodes: Nodes, graph: Graph, given: Mapping[Variable, Value]) -> list[V
     """
     graph = expanded(graph, COMPOUND - OPERATORS.keys())
     names, values = all_names(graph), dict(given)
+    known = {constant: constant.value for constant in graph.constants}
 
     def value_of(atom: Atom) -> Value:
         if isinstance(atom, Literal):
             return nodes.constant(np.asarray(atom.value))
         if atom not in values:
-            values[atom] = nodes.constant(atom.value, names.get(atom, ""))
+            values[atom] = nodes.constant(known[atom], names.get(atom, ""))
         return values[atom]
 
     def index(part: Any) -> Value:
@@ -124,8 +125,13 @@ def write(nodes: Nodes, graph: Graph, given: Mapping[Variable, Value]) -> list[V
         return found.to(np.int64)
 
     for equation in graph.equations:
-        inputs = [value_of(atom) for atom in equation.inputs]
-        values[equation.outputs[0]] = written(nodes, equation, inputs, index)
+        if known.keys() >= set(equation.used()):  # a transposed weight
+            known.update(zip(equation.outputs, equation.evaluate(known), strict=True))
+            continue
+        fixed = {n: replaced(p, lambda v: known.get(v, v)) for n, p in equation.parameters.items()}
+        step = Equation(equation.primitive, equation.inputs, fixed, equation.outputs, equation.place)
+        inputs = [value_of(atom) for atom in step.inputs]
+        values[step.outputs[0]] = written(nodes, step, inputs, index)
     return [value_of(output) for output in graph.outputs]
 
 
@@ -177,7 +183,7 @@ def _of_table(model: TableModel) -> Any:
     if isinstance(target, ClassTarget):
         number = nodes.node("ArgMax", predicted, axis=1, keepdims=0).seen_as(np.int64)
         classes = nodes.constant(np.array(target.classes, object), "classes")
-        outputs = [
+        outputs: list[tuple[Value, list[Any]]] = [
             (nodes.node("Gather", classes, number, name="label"), [ROWS]),
             (nodes.node("Identity", predicted, name="probabilities"), [ROWS, len(target.classes)]),
         ]

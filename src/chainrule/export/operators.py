@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import UnsupportedError
 from chainrule.export.values import Nodes, Value
-from chainrule.graph.ir import Equation, Literal, Variable
+from chainrule.graph.ir import Equation, Literal, Variable, variables_in
 from chainrule.lines import described_place
 from chainrule.rules.convolution import Lengths
 from chainrule.rules.reduce import axes_of
@@ -75,7 +75,10 @@ def _comparison(operator: str, negated: bool = False) -> Row:
 
 
 def _logical(operator: str) -> Row:
-    return lambda nodes, equation, *inputs: nodes.node(operator, *(x.to(np.bool_) for x in inputs))
+    def row(nodes: Nodes, equation: Equation, *inputs: Value) -> Value:
+        return nodes.node(operator, *(x.to(np.bool_) for x in inputs))
+
+    return row
 
 
 def _test(operator: str) -> Row:
@@ -87,7 +90,11 @@ def _test(operator: str) -> Row:
 
 def _formula(formula: Callable[..., Value]) -> Row:
     """A function made of others, in the type of the output."""
-    return lambda nodes, equation, *inputs: formula(*(value.to(equation.output.dtype) for value in inputs))
+
+    def row(nodes: Nodes, equation: Equation, *inputs: Value) -> Value:
+        return formula(*(value.to(equation.output.dtype) for value in inputs))
+
+    return row
 
 
 def _where(condition: Value, x: Value, y: Value | float) -> Value:
@@ -150,10 +157,12 @@ def _rounded(nodes: Nodes, equation: Equation, x: Value) -> Value:
         if decimals < 0:
             raise unsupported(equation, "of whole numbers to tens ")
         return x
-    power = 10.0 ** abs(decimals)
-    scaled = x * power if decimals >= 0 else x / power
-    rounded = nodes.node("Round", scaled)
-    return rounded / power if decimals >= 0 else rounded * power
+    power: float = 10.0 ** abs(decimals)
+    if not decimals:
+        return nodes.node("Round", x)
+    if decimals > 0:
+        return nodes.node("Round", x * power) / power
+    return nodes.node("Round", x / power) * power
 
 
 def _finite(nodes: Nodes, equation: Equation, x: Value) -> Value:
@@ -363,20 +372,27 @@ def _sorted(output: int) -> Row:
 
 
 def _at(nodes: Nodes, equation: Equation, index: Callable[[Any], Value], x: Value) -> Value:
-    """`x[key]`: numbers and slices, and an array of numbers on one axis."""
-    key = equation.parameters["key"]
-    parts, shape = list(key) if isinstance(key, tuple) else [key], equation.inputs[0].shape
-    axes_taken = sum(part is not None and part is not ... for part in parts)
-    rest = [slice(None)] * (len(shape) - axes_taken)
+    """`x[key]`: numbers and slices, and an array of numbers on one axis; with a fixed key, anything."""
+    key, shape = equation.parameters["key"], equation.inputs[0].shape
+    parts = list(key) if isinstance(key, tuple) else [key]
+    arrays = [part for part in parts if not (part is None or part is ... or _is_basic(part))]
+    numbers = any(isinstance(part, int | np.integer) for part in parts)
+    if len(arrays) > 1 or (arrays and numbers) or any(_is_mask(part) for part in arrays):
+        if any(True for _ in variables_in(key)):
+            raise unsupported(equation, "with several arrays, or a mask, as its index ")
+        # All elements in one row, taken by their numbers there.
+        places = np.arange(math.prod(shape)).reshape(shape)[key]
+        return nodes.node("Gather", nodes.node("Reshape", x, nodes.integers(-1)), nodes.constant(places))
     if not any(part is ... for part in parts):
         parts.append(...)
     place = next(i for i, part in enumerate(parts) if part is ...)
-    parts[place : place + 1] = rest
-    arrays = [part for part in parts if not isinstance(part, slice | int | np.integer | None)]
-    numbers = [part for part in parts if isinstance(part, int | np.integer)]
-    if len(arrays) > 1 or (arrays and numbers) or any(_is_mask(part) for part in arrays):
-        raise unsupported(equation, "with several arrays, or a mask, as its index ")
+    named = sum(part is not None for part in parts) - 1
+    parts[place : place + 1] = [slice(None)] * (len(shape) - named)
     return _taken(nodes, index, x, parts, shape)
+
+
+def _is_basic(part: Any) -> bool:
+    return isinstance(part, slice | int | np.integer) and not isinstance(part, bool)
 
 
 def _is_mask(part: Any) -> bool:
@@ -419,12 +435,14 @@ _ELEMENTWISE = {
     "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "add": "Add", "asin": "Asin", "asinh": "Asinh", "atan": "Atan",
     "atanh": "Atanh", "ceil": "Ceil", "cos": "Cos", "cosh": "Cosh", "divide": "Div", "erf": "Erf", "exp": "Exp",
     "floor": "Floor", "log": "Log", "maximum": "Max", "minimum": "Min", "multiply": "Mul", "negative": "Neg",
-    "positive": "Identity", "pow": "Pow", "reciprocal": "Reciprocal", "sigmoid": "Sigmoid", "sign": "Sign",
+    "positive": "Identity", "pow": "Pow", "reciprocal": "Reciprocal", "sign": "Sign",
     "sin": "Sin", "sinh": "Sinh", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh",
 }  # fmt: skip
 
 OPERATORS: Mapping[str, Row] = {
     **{name: _elementwise(operator) for name, operator in _ELEMENTWISE.items()},
+    # onnxruntime's own is short of digits below -10.
+    "sigmoid": _formula(lambda x: 1 / (1 + _call("Exp", -x))),
     "square": _formula(lambda x: x * x),
     "exp2": _formula(lambda x: x.nodes.constant(np.array(2, x.dtype)) ** x),
     "log2": _formula(lambda x: _call("Log", x) / math.log(2)),

@@ -53,8 +53,8 @@ def prediction_graph(model: TableModel, rows: int = ROWS) -> Graph:
     """
     features, target = model.preparation.features, model.preparation.target
     layers = list(model.network.eval())
-    vectors = layers.pop(0).tables if isinstance(layers[0], Vectors) else []  # type: ignore[union-attr]
-    network = nn.Sequential(*layers)
+    vectors = layers[0].tables if isinstance(layers[0], Vectors) else []
+    network = nn.Sequential(*layers[bool(vectors) :])
 
     def predict(columns: Mapping[str, Any]) -> tuple[list[Parts], Any, Any]:
         parts = [PARTS[feature.kind](feature, columns[feature.name]) for feature in features]

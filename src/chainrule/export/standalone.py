@@ -92,8 +92,9 @@ def array_source(array: NDArray[Any]) -> str:
     """
     kind = "" if array.dtype in (np.float64, np.int64, np.bool_) else f', "{array.dtype}"'
     if array.size > READABLE:
-        text = base64.b64encode(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
-        lines = "\n".join(f'    "{part}"' for part in textwrap.wrap(text.decode(), WIDTH))
+        content = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+        parts = (content[i : i + WIDTH] for i in range(0, len(content), WIDTH))
+        lines = "\n".join(f'    "{part}"' for part in parts)
         dtype = array.dtype.newbyteorder("<").str
         return f'np.frombuffer(base64.b64decode(\n{lines}\n), "{dtype}").reshape({array.shape})'
     text = re.sub(r"\b(nan|inf)\b", r"np.\1", repr(array.tolist()))

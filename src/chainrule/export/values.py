@@ -8,7 +8,21 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 IN_SINGLE = frozenset(
-    ["Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Conv", "ConvTranspose", "Cosh", "Erf", "Sinh", "Softplus", "Tan"]
+    [
+        "Acos",
+        "Acosh",
+        "Asin",
+        "Asinh",
+        "Atan",
+        "Atanh",
+        "Conv",
+        "ConvTranspose",
+        "Cosh",
+        "Erf",
+        "Sinh",
+        "Softplus",
+        "Tan",
+    ]
 )
 """Operators that onnxruntime computes in float32 alone: float64 is rounded on its way through them."""
 
@@ -56,7 +70,7 @@ class Value:
         return self.nodes.node("Neg", self)
 
     def compared(self, operator: str, other: Any) -> Value:
-        """A truth value: operator is ``"Equal"``, ``"Less"``, …"""
+        """A truth value: operator is ``"Equal"``, ``"Less"`` or another."""
         return self._with(operator, self, other).seen_as(np.bool_)
 
     def seen_as(self, dtype: DTypeLike) -> Value:

@@ -201,6 +201,14 @@ class Symbol(Tensor):
 
     # changes in place: nothing is changed, the Symbol becomes another value ----------------------------------
 
+    def _joined_by(self, other: Tensor) -> bool:
+        """A constant Tensor into which a traced value is written is traced from then on."""
+        trace = current.get()
+        if trace is None or isinstance(other, Symbol):
+            return False
+        trace.adopt(other, "").is_parameter = False
+        return True
+
     def _replace(self, change: Any, name: str) -> Self:
         trace = current.get()
         if trace is None:

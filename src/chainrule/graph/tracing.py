@@ -16,7 +16,7 @@ from chainrule.graph.ir import TAKEN, Atom, Graph, Literal, Variable
 from chainrule.graph.naming import identifier
 from chainrule.graph.recording import ChangedInPlaceError, Trace, current
 from chainrule.graph.reverse import inner_sweep
-from chainrule.graph.surroundings import NUMBERS, Path, Snapshot, names_of
+from chainrule.graph.surroundings import NUMBERS, Held, Path, Snapshot, names_of
 from chainrule.graph.symbols import Symbol
 from chainrule.lines import here
 from chainrule.modes import TRANSFORM, switched
@@ -34,7 +34,7 @@ class Traced(NamedTuple):
     `changes` has, by name, each value that lives outside of the function and is changed by it: the Variable it was
     and the one it becomes. `parameters` are the Tensors that need a gradient, `swept` says whether one was taken,
     and `changed` whether there are changes, or a traced value was stored where another value stood; `added` are the
-    places where nothing stood before.
+    places where nothing stood before, and `held` the places of the Variables that were found.
     """
 
     graph: Graph
@@ -44,6 +44,7 @@ class Traced(NamedTuple):
     swept: bool
     changed: bool
     added: tuple[str, ...]
+    held: dict[Variable, Held]
 
 
 class State(NamedTuple):
@@ -186,7 +187,8 @@ class _Run:
             if e.variable.is_parameter and e.node
         }
         graph = Graph(name_of(self.f), arguments, made.constants, made.equations, result)
-        return Traced(graph, changes, parameters, state, swept, changed, tuple(sorted(added)))
+        held = {variable: self.snapshot.before[path] for path, variable in self.held.items()}
+        return Traced(graph, changes, parameters, state, swept, changed, tuple(sorted(added)), held)
 
     def _given(self, leaf: Any, value: Any) -> Any:
         """The Symbol for an argument; a Tensor that needs a gradient is itself one from now on."""

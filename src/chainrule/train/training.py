@@ -150,7 +150,7 @@ class Training:
         return self.history
 
     def _prepare_native_steps(self) -> None:
-        """Compile them; with compile="auto", what cannot be compiled is done in NumPy, which finds true mistakes too."""
+        """Compile them; with compile="auto", NumPy does what cannot be compiled, and finds true mistakes too."""
         if self._native is None:
             return
         try:

@@ -14,7 +14,7 @@ from chainrule.graph.rewriting import rewritten
 from chainrule.graph.simplification import TIDY
 from chainrule.graph.symbols import Symbol
 from chainrule.modes import RECORD, switched
-from chainrule.primitives import names_of
+from chainrule.primitives import Primitive, names_of
 from chainrule.trees import mapped
 
 COMPOUND = frozenset({
@@ -23,6 +23,18 @@ COMPOUND = frozenset({
     "sinc", "squared_error", "standardized_by", "standardized_with_margin", "binary_cross_entropy", "log_sigmoid",
 })  # fmt: skip
 """Primitives whose forward functions are array code that says how they are made from others."""
+
+
+def is_ours(primitive: Primitive) -> bool:
+    """Whether a primitive is one of the engine's, which backends know by name: not a user's that is called alike.
+
+    >>> import chainrule as cr
+    >>> is_ours(cr.ops.square), is_ours(cr.primitive("square(x)", forward=lambda x: x + 100, x=lambda g: g))
+    (True, False)
+    """
+    module = getattr(primitive.forward, "__module__", None) or ""
+    return primitive.forward is None or module.split(".")[0] in ("chainrule", "_operator")
+
 
 _RULES = {name: rules for name, rules in TIDY.items() if name != ""} | {"": ()}
 
@@ -45,6 +57,10 @@ def expanded(graph: Graph, compound: Set[str] = COMPOUND) -> Graph:
             break
         graph = _expanded_once(graph, compound)
     return rewritten(graph, _RULES)
+
+
+def _is_compound(equation: Equation) -> bool:
+    return equation.name in COMPOUND and is_ours(equation.primitive)
 
 
 def _expanded_once(graph: Graph, compound: Set[str]) -> Graph:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.graph.emit.expansion import expanded
+from chainrule.graph.emit.expansion import expanded, is_ours
 from chainrule.graph.ir import TAKEN, Atom, Equation, Graph, Literal, Variable, names_for, variables_in
 from chainrule.rules.reduce import axes_of, count_over
 from chainrule.typing import Array
@@ -113,7 +113,7 @@ _VIEWS = {"matrix_transpose", "permute_dims", "reshape", "getitem"}
 
 def _steps(equation: Equation) -> Steps | None:
     """The calls for an equation; None for what cannot be written into given memory, or need not."""
-    if equation.primitive.outputs:
+    if equation.primitive.outputs or not is_ours(equation.primitive):
         return None
     special = _SPECIAL.get(equation.name)
     if special is not None:

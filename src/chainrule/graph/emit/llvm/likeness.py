@@ -39,9 +39,7 @@ def likeness(graph: Graph) -> Hashable | None:
             parameters = tuple((name, _key(value, numbers)) for name, value in equation.parameters.items())
             for variable in equation.outputs:
                 numbers[variable] = len(numbers)
-            equations.append(
-                (equation.primitive, inputs, parameters, tuple(map(_kind, equation.outputs)))
-            )
+            equations.append((equation.primitive, inputs, parameters, tuple(map(_kind, equation.outputs))))
         return given, tuple(equations), tuple(_atom(a, numbers) for a in graph.outputs)
     except _UnknownError:
         return None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from llvmlite import ir
 
+from chainrule.graph.emit.expansion import is_ours
 from chainrule.graph.emit.llvm.code import POINTER, Code, Memory, has_type
 from chainrule.graph.emit.llvm.elements import converted, literal
 from chainrule.graph.emit.llvm.memory import declare_apart, place
@@ -225,7 +226,8 @@ class Lowering:
     def _natively(self, equation: Equation) -> bool:
         """Write an equation as native code, if there is any for it."""
         atoms = (*equation.outputs, *(a for a in equation.inputs if isinstance(a, Variable)))
-        if equation.primitive.outputs or not all(has_type(v.dtype) for v in atoms):
+        known = is_ours(equation.primitive) and not equation.primitive.outputs
+        if not known or not all(has_type(v.dtype) for v in atoms):
             return False
         write = self.writers.get(equation.name) or self.writers[""]
         return write(self, equation)

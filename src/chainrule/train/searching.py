@@ -1,0 +1,254 @@
+"""Searching for good settings: many networks on the same parts of a table, the worse ones stopped early.
+
+Successive halving (Jamieson and Talwalkar 2016): all are trained for a few epochs, the better half for twice as many,
+and so on, until the last few have all their epochs. A network goes on where it stopped, so that what the best one has
+learned is, to the bit, what training it alone would have given.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule import optim
+from chainrule.data import Table
+from chainrule.errors import DivergedError, OptionError
+from chainrule.train.callbacks import Best, EarlyStopping
+from chainrule.train.parts import Parts, split_table
+from chainrule.train.settings import Settings
+from chainrule.train.tabular import TableTraining
+from chainrule.train.training import Epoch
+
+RUNGS = 4
+"""At most so often are the networks compared, each time after twice as many epochs."""
+
+LEAST = 5
+"""Epochs before networks are compared for the first time."""
+
+CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "hidden": ((8,), (16,), (32,), (64,), (16, 16), (32, 32), (64, 32)),
+    "activation": ("tanh", "relu", "silu", "gelu"),
+    "optimizer": ("adam", "adamw", "sgd"),
+    "rate": (),
+    "dropout": (0.0, 0.0, 0.1, 0.3),
+    "weight_decay": (None, 1e-4, 1e-3, 1e-2),
+}
+"""What is tried of each setting; of the rate, random ones from a third to three times the optimizer's own."""
+
+HOW = ("random", "grid")
+
+
+def candidates(
+    base: Settings, given: Mapping[str, Sequence[Any]], trials: int, how: str = "random"
+) -> list[Settings]:
+    """Different settings to try: those of `base`, then others from what is `given` for each name, or from `CHOICES`.
+
+    ``"random"`` draws `trials` of them by the seed of `base`; ``"grid"`` takes every combination of what is given.
+
+    Raises:
+        OptionError: an unknown name or value, no trials, or a grid of more combinations than trials.
+
+    >>> [one.hidden for one in candidates(Settings(), {"hidden": [(4,), (8,)]}, 10, "grid")]
+    [(4,), (8,)]
+    """
+    if how not in HOW:
+        raise OptionError(f"--how {how}: choose {' or '.join(HOW)}")
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        raise OptionError(f"--trials {trials}: it must be a whole number of at least 1")
+    for name in given:
+        if name not in CHOICES:
+            raise OptionError(f"there is nothing to search in {name!r}: choose {', '.join(CHOICES)}")
+    return _grid(base, given, trials) if how == "grid" else _random(base, given, trials)
+
+
+def _grid(base: Settings, given: Mapping[str, Sequence[Any]], trials: int) -> list[Settings]:
+    count = math.prod(len(values) for values in given.values())
+    if count > trials:
+        raise OptionError(f"the grid has {count} combinations: give fewer choices, or --trials {count}")
+    return [
+        replace(_with_own_rate(base, given), **dict(zip(given, values, strict=True)))
+        for values in itertools.product(*given.values())
+    ]
+
+
+def _random(base: Settings, given: Mapping[str, Sequence[Any]], trials: int) -> list[Settings]:
+    rng = np.random.default_rng([base.seed, trials])
+    choices = {name: tuple(given.get(name, values)) for name, values in CHOICES.items()}
+    first = replace(base, **{name: values[0] for name, values in given.items()})
+    found = {first: None}
+    # Where few combinations are given, they are soon all there.
+    for _ in range(50 * trials):
+        if len(found) == trials:
+            break
+        found[_drawn(base, choices, rng)] = None
+    return list(found)
+
+
+def _drawn(base: Settings, choices: Mapping[str, tuple[Any, ...]], rng: np.random.Generator) -> Settings:
+    drawn = {name: values[rng.integers(len(values))] for name, values in choices.items() if values}
+    if "rate" not in drawn:
+        own = optim.rule(drawn["optimizer"]).rate
+        drawn["rate"] = float(f"{own * 10 ** rng.uniform(-0.5, 0.5):.2g}")
+    return replace(base, **drawn)
+
+
+def _with_own_rate(base: Settings, given: Mapping[str, Sequence[Any]]) -> Settings:
+    """Settings in which each optimizer of a grid has its own first rate, unless rates are given."""
+    return replace(base, rate=None) if "optimizer" in given and "rate" not in given else base
+
+
+@dataclass(eq=False)
+class Trial:
+    """One of the networks that are compared.
+
+    Attributes:
+        number: in the order of the candidates, from 1.
+        training: what trains it; `best` has its best epoch so far and the weights of that.
+        finished: whether it will not learn any more: all epochs, early stopping, or a loss that became infinite.
+    """
+
+    number: int
+    training: TableTraining
+    best: Best = field(init=False)
+    finished: bool = False
+
+    def __post_init__(self) -> None:
+        self.best = Best(self.training.network)
+        patience = self.training.settings.patience
+        self._stopping = EarlyStopping(patience) if patience else None
+
+    @property
+    def settings(self) -> Settings:
+        """What is tried."""
+        return self.training.settings
+
+    @property
+    def loss(self) -> float:
+        """The lowest validation loss so far; infinite before the first epoch."""
+        return math.inf if self.best.epoch is None else self.best.epoch.validation_loss
+
+    @property
+    def score(self) -> float:
+        """The metric at that epoch."""
+        score = self.best.epoch.score if self.best.epoch else None
+        return math.nan if score is None else score
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been trained."""
+        return self.training.history[-1].seconds if self.training.history else 0.0
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network learns."""
+        return sum(parameter.size for parameter in self.training.network.parameters())
+
+    def train(self, epochs: int, until: float) -> None:
+        """Go on to so many epochs, or to the time `until` of `time.perf_counter`."""
+
+        def ends(epoch: Epoch) -> bool:
+            self.finished = epoch.number >= self.settings.epochs or (
+                self._stopping is not None and self._stopping(epoch)
+            )
+            return self.finished or epoch.number >= epochs or time.perf_counter() >= until
+
+        try:
+            self.training.run.run([self.best, ends])
+        except DivergedError:
+            self.finished = True
+
+
+@dataclass(eq=False)
+class Search:
+    """Networks for the same parts of a table, compared by their validation loss.
+
+    >>> from chainrule.data import load
+    >>> tried = candidates(Settings(epochs=20), {"hidden": [(2,), (8,)]}, 4, "grid")
+    >>> found = Search.prepare(load("iris"), "species", tried)
+    >>> found.run()
+    'all'
+    >>> len(found.ranked()), found.best.settings.hidden
+    (2, (8,))
+    """
+
+    trials: list[Trial]
+    ended: str = ""
+
+    @classmethod
+    def prepare(cls, table: Table, target: str, settings: Sequence[Settings]) -> Search:
+        """Split the table once, and make the networks; the test part is not used in the search.
+
+        Raises:
+            DataError: a table that cannot be learnt from.
+            OptionError: a network of too many parameters.
+        """
+        return cls.of_parts(table.name, split_table(table, target, settings[0]), settings)
+
+    @classmethod
+    def of_parts(cls, name: str, parts: Parts, settings: Sequence[Settings]) -> Search:
+        """The search on parts that are already split."""
+        made = (TableTraining.of_parts(name, parts, one) for one in settings)
+        return cls([Trial(number, training) for number, training in enumerate(made, start=1)])
+
+    def rungs(self) -> list[tuple[int, int]]:
+        """After how many epochs how many networks go on: numbers of epochs, and of networks that get there."""
+        epochs, count = self.trials[0].settings.epochs, len(self.trials)
+        halvings = min(RUNGS - 1, int(math.log2(count)), max(0, int(math.log2(max(epochs / LEAST, 1)))))
+        return [
+            (math.ceil(epochs / 2**left), math.ceil(count / 2 ** (halvings - left)))
+            for left in range(halvings, -1, -1)
+        ]
+
+    def run(
+        self, seconds: float | None = None, tell: Callable[[int, int, Trial], object] = lambda *_: None
+    ) -> str:
+        """Train, for at most so many seconds; returns how it ended: ``"all"``, ``"time"`` or ``"interrupted"``.
+
+        `tell(rung, done, trial)` is called after each network of each rung. After Ctrl-C, what the networks have
+        learned so far stays; before any has, KeyboardInterrupt is raised as usual.
+        """
+        until = math.inf if seconds is None else time.perf_counter() + seconds
+        try:
+            self.ended = "all" if self._climb(until, tell) else "time"
+        except KeyboardInterrupt:
+            if not math.isfinite(self.best.loss):
+                raise
+            self.ended = "interrupted"
+        if not math.isfinite(self.best.loss):
+            raise DivergedError(
+                "the loss of every network became infinite: give smaller rates, such as --rate 0.001"
+            )
+        return self.ended
+
+    def _climb(self, until: float, tell: Callable[[int, int, Trial], object]) -> bool:
+        """All rungs, one after the other; returns whether the time sufficed."""
+        for rung, (epochs, count) in enumerate(self.rungs(), start=1):
+            for done, trial in enumerate(self.ranked()[:count], start=1):
+                if time.perf_counter() >= until and math.isfinite(self.best.loss):
+                    return False
+                if not trial.finished:
+                    trial.train(epochs, until)
+                tell(rung, done, trial)
+        return time.perf_counter() < until or all(trial.finished for trial in self.ranked()[:count])
+
+    def ranked(self) -> list[Trial]:
+        """The networks, that of the lowest validation loss first; untrained ones in order."""
+        return sorted(self.trials, key=lambda trial: (trial.loss, trial.number))
+
+    @property
+    def best(self) -> Trial:
+        """The first of `ranked`."""
+        return self.ranked()[0]
+
+    def finish(self) -> TableTraining:
+        """The training of the best network, with the weights of its best epoch, to be evaluated and saved."""
+        best = self.best
+        best.best.restore()
+        best.training.kept = best.best.epoch
+        return best.training
