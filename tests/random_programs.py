@@ -250,6 +250,10 @@ for name, run in (("assigned", assigned), ("added", added), ("scaled view", scal
 
 NUMBERS = st.integers(0, 2**16)
 DRAWN = st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=5, max_size=60)
+OF_EVERY_LENGTH = st.integers(5, 60).flatmap(
+    lambda count: st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=count, max_size=count)
+)
+"""As many long programs as short ones; `DRAWN` are mostly short."""
 
 
 def decoded(drawn: list[tuple[int, int, int, int]], smooth: bool = False) -> Program:

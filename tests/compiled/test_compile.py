@@ -246,7 +246,7 @@ def test_types_without_code_run_as_they_are(x: Any, backend: str, caplog: pytest
     assert caplog.text.count(f"was given an array of type {x.dtype}") == 1
 
 
-@pytest.mark.parametrize("name", ["square", "sum", "softmax", "sigmoid", "relu"])
+@pytest.mark.parametrize("name", ["square", "exp", "sigmoid", "tanh"])
 @pytest.mark.parametrize("backend", ["llvm", "numpy"])
 def test_a_users_primitive_is_not_one_of_ours_that_is_called_alike(name: str, backend: str) -> None:
     mine = cr.primitive(f"{name}(x)", forward=lambda x: x + 100.0, x=lambda g: g * 7)

@@ -9,6 +9,7 @@ import pytest
 import chainrule as cr
 from chainrule.diagnosis import check
 from chainrule.diagnosis.report import Report
+from chainrule.errors import InputError
 
 rng = np.random.default_rng(4)
 X = rng.normal(size=(20, 4))
@@ -91,7 +92,14 @@ def differences(scheme: str, step: float) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize(
     ("scheme", "step"),
-    [("central", 1e-3), ("central", 2e-4), ("central", 1e-8), ("forward", 1e-4), ("forward", 1e-6), ("forward", 1e-8)],
+    [
+        ("central", 1e-3),
+        ("central", 2e-4),
+        ("central", 1e-8),
+        ("forward", 1e-4),
+        ("forward", 1e-6),
+        ("forward", 1e-8),
+    ],
 )
 def test_finite_differences_are_recognised(scheme: str, step: float) -> None:
     report = check(classified, (W, V), differences(scheme, step))
@@ -131,3 +139,35 @@ def test_equal_lengths_are_told_apart_at_another_batch_size() -> None:
     assert (of_function.code, of_function.alternatives) == ("CR108", ())
     of_arrays = check(square_loss, given, by_width(*given)).findings[0]
     assert of_arrays.alternatives and "another point" in of_arrays.sentence.lower()
+
+
+# intermediate values -----------------------------------------------------------------------------------------------
+
+
+def two_layers(W: Any, V: Any) -> Any:
+    Z1 = X @ W
+    H = np.tanh(Z1)
+    Z2 = H @ V
+    return ((Z2 - Y) ** 2).sum()
+
+
+def test_the_first_wrong_intermediate_value_is_named() -> None:
+    H = np.tanh(X @ W)
+    dZ2 = 2 * (H @ V - Y)
+    dH = dZ2 @ V.T
+    dZ1 = dH * (1 - H)
+    report = check(
+        two_layers, (W, V), (X.T @ dZ1, H.T @ dZ2), intermediates={"dZ1": dZ1, "H": H, "dH": dH, "dZ2": dZ2}
+    )
+    assert codes(report) == ["CR105", "CR000"]
+    assert "The first value that is wrong is dZ1" in report.notes[0]
+    assert "right before it: H, dZ2, dH" in report.notes[0] and "d_Z1 = " in report.notes[0]
+    wrong_H = check(two_layers, (W, V), (X.T @ dZ1, H.T @ dZ2), intermediates={"H": H + 1, "grad_Z2": dZ2})
+    assert "first value that is wrong is H," in wrong_H.notes[0]
+
+
+def test_intermediate_values_that_are_unknown_are_refused() -> None:
+    with pytest.raises(InputError, match="'dQ'.*H"):
+        check(two_layers, (W, V), (W, V), intermediates={"dQ": W})
+    with pytest.raises(InputError, match="expected shape"):
+        check(two_layers, (W, V), (W, V), intermediates={"dH": W})

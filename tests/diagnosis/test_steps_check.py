@@ -20,10 +20,13 @@ def codes(report: Report) -> dict[str, str]:
     return {f.parameter: f.code for f in report.findings}
 
 
+SEEN = {"CR203", "CR204", "CR205"}
+"""What is seen in the movement itself; there is no claimed gradient to correct."""
+
+
 def proved(report: Report) -> bool:
-    return all(
-        f.error_after is not None and f.error_after < 1e-8 for f in report.findings if f.verdict == "wrong"
-    )
+    wrong = [f for f in report.findings if f.verdict == "wrong" and f.code not in SEEN]
+    return all(f.error_after is not None and f.error_after < 1e-8 for f in wrong)
 
 
 def sentence(report: Report, name: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_every_kind_of_column(target: str, hidden: tuple[int, ...], activation: 
     rows = cells_of(table, model.preparation.names)
     holes = [[""] * len(rows[0]), [*rows[1][:1], "nowhere", *rows[1][2:]]]
     compare(model, rows + holes, tmp_path)
+
+
+def test_names_cannot_write_code_into_the_program() -> None:
+    bad = 'x"""\n\\"""; raise SystemExit #'
+    model = trained(load("iris"), "species")
+    features = tuple(replace(f, name=f"{f.name}{bad}") for f in model.preparation.features)
+    target = replace(model.preparation.target, name=bad, classes=tuple(f"{c}'{bad}" for c in "abc"))
+    preparation = replace(model.preparation, features=features, target=target)
+    scope: dict[str, object] = {}
+    exec(numpy_source(replace(model, name=bad, preparation=preparation)), scope)
+    (found,) = scope["predict"]({f.name: [1.0] for f in features})  # type: ignore[operator]
+    assert found in target.classes  # type: ignore[union-attr]
 
 
 def test_numbers_and_none_are_cells_too() -> None:

@@ -21,24 +21,11 @@ from chainrule.data import is_path, open_table
 from chainrule.errors import OptionError
 from chainrule.train import OutputFiles, Settings, hidden_sizes, output_files, settings_of
 from chainrule.train.searching import CHOICES, HOW, Search, Trial, candidates
-from chainrule.train.settings import AUTO
 
-AS_IN_TRAIN = [
-    "--target",
-    "--task",
-    "--numeric",
-    "--category",
-    "--date",
-    "--leave-out",
-    "--schedule",
-    "--class-weight",
-    "--epochs",
-    "--batch",
-    "--patience",
-    "--validation",
-    "--test",
-    "--seed",
-]
+AS_IN_TRAIN = (
+    "--target", "--task", "--numeric", "--category", "--date", "--leave-out", "--schedule", "--class-weight",
+    "--epochs", "--batch", "--patience", "--validation", "--test", "--seed",
+)  # fmt: skip
 """The options that mean here what they mean in `chainrule train`."""
 
 SHOWN = 10
@@ -123,8 +110,6 @@ def _prepared(data: str, options: dict[str, Any]) -> tuple[Search, OutputFiles]:
     given = {name: options[name] for name in CHOICES if options.get(name)}
     if "hidden" in given:
         given["hidden"] = tuple(hidden_sizes(text) for text in given["hidden"])
-    if AUTO in given.get("rate", ()):
-        raise OptionError("--rate auto: a search needs numbers; without --rate it tries some")
     tried = candidates(base, given, options["trials"], options["how"])
     files = output_files(Path(data).stem if is_path(data) else data, options["out"], options["save"])
     table, target = open_table(data, options["target"], base.forms, base.leave_out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from chainrule.backward import first_bad
 from chainrule.diagnosis.comparison import common_factor, noise, relative_error, scale_of
 from chainrule.diagnosis.differences import LARGEST_ERROR, recognised_differences
 from chainrule.diagnosis.findings import Writer
+from chainrule.diagnosis.intermediates import first_deviation
 from chainrule.diagnosis.kinks import one_sided
 from chainrule.diagnosis.mistakes import CATALOGUE
 from chainrule.diagnosis.problem import Arrays, Problem, Traced, fresh, traced
@@ -31,7 +32,7 @@ TOLERANCE = {False: 1e-8, True: 1e-5}
 
 def check(
     loss: Callable[..., Any], args: Any, claimed: Any, *, seconds: float = 10.0, seed: int = 0,
-    tolerance: float | None = None, mute: tuple[str, ...] = (),
+    tolerance: float | None = None, mute: tuple[str, ...] = (), intermediates: Mapping[str, Any] | None = None,
 ) -> Report:  # fmt: skip
     """Which mistake is in a gradient that was derived by hand.
 
@@ -41,6 +42,8 @@ def check(
     that computes that tree, and is then also called at random points, which tells mistakes apart that coincide at
     one. The search for a mistake ends after about `seconds`. `tolerance` is the relative error that counts as right
     (1e-8, for float32 1e-5; what rounding explains is never an error); `mute` has the codes not to report.
+    `intermediates` are values that you computed on the way, by the names of the loss's values and of their gradients
+    (`{"H": H, "dZ2": dZ2}`): the report says which is the first one that is wrong.
 
     Raises InputError for arguments without gradients, for a claim of another structure, and for a loss that is no
     scalar or is random.
@@ -56,17 +59,20 @@ def check(
     """
     started = time.monotonic()
     problem = Problem(loss, args, claimed)
-    return examined(problem, seconds - (time.monotonic() - started), seed, tolerance, tuple(mute))
+    left = seconds - (time.monotonic() - started)
+    return examined(problem, left, seed, tolerance, tuple(mute), intermediates=intermediates)
 
 
 def examined(
     problem: Problem, seconds: float, seed: int, tolerance: float | None, mute: tuple[str, ...], *,
-    conventions: bool = True,
+    conventions: bool = True, intermediates: Mapping[str, Any] | None = None,
 ) -> Report:  # fmt: skip
     """The report on a problem; without `conventions`, a gradient times a number is as wrong as any other."""
     deadline = time.monotonic() + seconds
     problem.checked_value()
-    return _Check(problem, deadline, seed, tolerance, mute, conventions).report()
+    check = _Check(problem, deadline, seed, tolerance, mute, conventions)
+    check.intermediates = intermediates or {}
+    return check.report()
 
 
 class _Check:
@@ -84,6 +90,7 @@ class _Check:
         self.findings: dict[int, Finding] = {}
         self.stopped: str | None = None
         self.points, self.resizes = 1, resizes
+        self.intermediates: Mapping[str, Any] = {}
         self.outcome: dict[int, list[Match]] = {}
 
     def report(self) -> Report:
@@ -125,6 +132,8 @@ class _Check:
         flow = flows[0]
         variables = {i: graph.variables[i] for i in numbers}
         points = self._points(graph, flow, variables)
+        if self.intermediates:
+            self._localise(points[0], graph, variables)
         wrong = {
             i for i in numbers for p in points if not p.trial.matches(variables[i], p.truth[variables[i]])
         }
@@ -235,6 +244,24 @@ class _Check:
         scene = Scene(flow, points[0].trial.values, points[0].trial.claims)
         return Writer(self.problem, graph, scene, self.truth, self.deadline)
 
+    def _localise(self, point: _Point, graph: Traced, variables: dict[int, Variable]) -> None:
+        """Note which of the user's intermediate values is the first that is wrong."""
+        plain = Flow(graph.graphs[-1], list(variables.values()))
+        found = first_deviation(
+            self.intermediates, plain.at(values_at(plain.graph, point.inputs)), self.tolerance
+        )
+        if found is None:
+            self.notes.append(f"Right: {', '.join(self.intermediates)}.")
+            return
+        right = f" (right before it: {', '.join(found.right)})" if found.right else ""
+        note = f"The first value that is wrong is {found.name}, relative error {found.error:.2g}{right}."
+        if found.backward:
+            lines = self._writer(graph, Flow(graph.graphs[0], plain.by), [point]).lines_for(
+                found.variable.hint
+            )
+            note += f" It should be\n{lines}" if lines else ""
+        self.notes.append(note)
+
     # conventions ----------------------------------------------------------------------------------------------------
 
     def _convention(
@@ -327,7 +354,11 @@ class _Check:
         scene = Scene(flows[0], here.trial.values, here.trial.claims)
         correct = [variables[i] for i in numbers if i not in wrong and i not in self.findings]
         search = Search([variables[i] for i in wrong], correct, self.deadline)
-        outcome = search.run(_language(flow, searched, 0.5 * i) for i, flow in enumerate(flows)) if wrong else Outcome()
+        outcome = (
+            search.run(_language(flow, searched, 0.5 * i) for i, flow in enumerate(flows))
+            if wrong
+            else Outcome()
+        )
         self.stopped = outcome.stopped
         self.outcome = {i: outcome.matches.get(variables[i], []) for i in wrong}
         self._tell_apart()
@@ -375,9 +406,7 @@ class _Check:
         return True
 
 
-def _without_guards(
-    graph: Traced, points: list[_Point], variables: dict[int, Variable]
-) -> list[_Point]:
+def _without_guards(graph: Traced, points: list[_Point], variables: dict[int, Variable]) -> list[_Point]:
     """The points with the gradients of the loss without its guards; none where there is no guard."""
     if not graph.bare:
         return []
@@ -388,7 +417,9 @@ def _without_guards(
         truth = swept.gradients()
         if not all(np.isfinite(g).all() for g in truth.values()):
             return []
-        found.append(_Point(Trial(values, swept, point.trial.claims, point.trial.tolerances), truth, point.inputs))
+        found.append(
+            _Point(Trial(values, swept, point.trial.claims, point.trial.tolerances), truth, point.inputs)
+        )
     return found
 
 

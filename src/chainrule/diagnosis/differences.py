@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-STEPS = (*(float(f"{digit}e-{n}") for n in range(2, 10) for digit in (1, 2, 3, 5)), 2.0**-26, 2.0 ** (-52 / 3))
+STEPS = (
+    *(float(f"{digit}e-{n}") for n in range(2, 10) for digit in (1, 2, 3, 5)),
+    2.0**-26,
+    2.0 ** (-52 / 3),
+)
 """Steps that people take; the last two are the roots of the rounding unit."""
 
 LARGEST_ERROR, LARGEST_NOISE = 1e-2, 5e-6

@@ -202,6 +202,12 @@ class Writer:
 
     # the correction ------------------------------------------------------------------------------------------------
 
+    def lines_for(self, name: str) -> str | None:
+        """The lines that compute the gradient of a value of the forward pass."""
+        if self._derived is None:
+            self._derive()
+        return None if self._derivation is None else corrected_lines(self._derivation.source, name)
+
     def _corrected(self, number: int) -> tuple[str | None, float | None]:
         """The corrected lines, and the error of what they compute against the engine's gradient."""
         if self._derived is None:

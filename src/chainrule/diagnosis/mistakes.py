@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.primitives import Primitive, parse
-from chainrule.rules.neural import _root_of_variance
+from chainrule.rules.neural import root_of_variance
 from chainrule.rules.reduce import count_over, spread
 
 
@@ -242,8 +242,8 @@ def _one_hot(labels: Any, x: Any) -> Any:
 _cross_entropy_mistakes("cross_entropy_of_logits(x, y, *, axis=-1)", _one_hot, lambda g, _: g)
 _cross_entropy_mistakes("cross_entropy_of_labels(x, *, labels)", _one_hot, lambda g, labels: g / labels.size)
 
-mistake("CR118", "binary_cross_entropy(z, y)", "sigmoid and cross-entropy together give P - Y, and this is multiplied by "
-        "P * (1 - P) once more", z=lambda g, z, y: g * (_sigmoid(z) - y) * _sigmoid(z) * (1 - _sigmoid(z)))  # fmt: skip
+mistake("CR118", "binary_cross_entropy(z, y)", "sigmoid and cross-entropy together give P - Y, and this is "
+        "multiplied by P * (1 - P) once more", z=lambda g, z, y: g * (_sigmoid(z) - y) * _sigmoid(z) * (1 - _sigmoid(z)))  # fmt: skip
 
 # normalisation ---------------------------------------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ class Normalised(NamedTuple):
 
 def _of_standardized(formula: Callable[[Normalised], Any]) -> Callable[..., Any]:
     def rule(g: Any, x: Any, out: Any, axis: Any, eps: Any, xp: Any) -> Any:
-        s = _root_of_variance(x, axis, eps, xp)
+        s = root_of_variance(x, axis, eps, xp)
         return formula(_normalised(g, out, s, axis, 0))
 
     return rule

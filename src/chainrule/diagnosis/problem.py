@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +11,8 @@ import numpy as np
 from chainrule.diagnosis.guards import without_guards
 from chainrule.diagnosis.written import writable
 from chainrule.errors import ChainruleError, IndependentWarning, InputError
-from chainrule.graph.along_axes import ALONG_AXES
 from chainrule.graph.ir import Graph, Variable
-from chainrule.graph.recognition import FORMULAS, _formula, recognised
-from chainrule.graph.rewriting import Rule, rewritten
-from chainrule.graph.simplification import FORWARD
+from chainrule.graph.recognition import recognised, with_activations
 from chainrule.graph.tracing import leaf_names, name_of, trace
 from chainrule.lines import described_place
 from chainrule.operators import Operators, data_of
@@ -243,19 +239,6 @@ class Traced(NamedTuple):
     bare: tuple[Graph, ...] = ()
 
 
-_LOSSES = ("log_sigmoid", "-softplus", "binary_cross_entropy")
-
-
-@cache
-def _activations() -> dict[str, list[Rule]]:
-    """The rules that recognise activations only."""
-    rules: dict[str, list[Rule]] = {name: list(found) for name, found in FORWARD.items()}
-    formulas = [_formula(s, m) for s, m in FORMULAS.items() if not m.startswith(_LOSSES)]
-    for name, rule in [*formulas, *((n, r) for n, r in ALONG_AXES if r.__name__ == "_softmax")]:
-        rules.setdefault(name, []).append(rule)
-    return rules
-
-
 def traced(problem: Problem) -> Traced:
     """The graphs of the loss."""
 
@@ -275,10 +258,7 @@ def traced(problem: Problem) -> Traced:
 
 
 def _in_languages(graph: Graph) -> tuple[Graph, ...]:
-    activations = graph
-    for _ in range(2):
-        activations = rewritten(activations, _activations(), keep_dead=True)
-    return recognised(graph), activations, graph
+    return recognised(graph), with_activations(graph), graph
 
 
 def _is_short(value: Any) -> bool:

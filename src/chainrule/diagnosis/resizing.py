@@ -32,7 +32,9 @@ def with_other_rows(problem: Problem, rng: np.random.Generator) -> Problem | Non
                 found = other.checked_value()
         except (ChainruleError, ValueError, IndexError, TypeError):
             continue
-        same = {i: c.shape for i, c in other.claims.items()} == {i: c.shape for i, c in problem.claims.items()}
+        same = {i: c.shape for i, c in other.claims.items()} == {
+            i: c.shape for i, c in problem.claims.items()
+        }
         if same and np.isfinite(found):
             return other
     return None

@@ -222,14 +222,13 @@ class _StepCheck:
                 "CR204",
                 f"{m.name} is never updated, though its gradient is not zero.",
                 "wrong",
-                1.0,
-                0.0,
+                relative_error(np.zeros_like(m.gradients[0]), m.gradients[0]),
             )
         elif m.is_free:
             sentence = (
                 f"{m.name} is updated, but {self.step.name} does not depend on it: its gradient is zero."
             )
-            self._say(number, "CR205", sentence, "wrong", 1.0, 0.0)
+            self._say(number, "CR205", sentence, "wrong", relative_error(m.moves[0], m.gradients[0]))
         return m.rests or m.is_free
 
     def _judge(self, active: list[int]) -> None:
@@ -253,7 +252,15 @@ class _StepCheck:
             self._search(rest, ratios)
         for i, memory in self.memory.items():
             if memory.kind == "accumulation" and i in active and self.findings[i].ok:
-                self._say(i, "CR206", ACCUMULATED.format(self.movements[i].name), "wrong", 1.0, 0.0)
+                self._accumulated(i)
+
+    def _accumulated(self, number: int) -> None:
+        """Each step is the sum of all gradients so far; what the movements hold is the new part of each."""
+        m = self.movements[number]
+        new, gradient = m.moves[1], m.gradients[1]
+        rate = float(new @ gradient) / float(gradient @ gradient)
+        error, after = (relative_error(move / rate, gradient) for move in (m.moves[0] + new, new))
+        self._say(number, "CR206", ACCUMULATED.format(m.name), "wrong", error, after)
 
     def _first(self, number: int) -> float:
         return self.memory[number].first if number in self.memory else 1.0
@@ -278,7 +285,7 @@ class _StepCheck:
             self._say(number, "CR008", DIRECTED, "convention", 0.0)
         elif against == int(known.sum()):
             self._say(
-                number, "CR203", f"{m.name} moves up its gradient: {self.step.name} grows.", "wrong", 2.0, 0.0
+                number, "CR203", f"{m.name} moves up its gradient: {self.step.name} grows.", "wrong", 2.0
             )
         else:
             sentence = f"{against} of {int(known.sum())} elements of {m.name} move up their gradient."

@@ -26,7 +26,9 @@ def spelled(graph: Graph, names: Mapping[Variable, str]) -> dict[Variable, str]:
             texts[variable] = Text(names[variable]) if variable.hint else _expression(writer, equation)
             found = texts[variable].text
             plain = variable.hint or found.isidentifier()
-            words[variable] = found if plain else _of_line(equation) if found == _LONG.text else f"`{_rounded(found)}`"
+            words[variable] = (
+                found if plain else _of_line(equation) if found == _LONG.text else f"`{_rounded(found)}`"
+            )
     return words
 
 

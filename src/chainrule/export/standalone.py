@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import textwrap
 from collections.abc import Iterator
@@ -122,26 +121,24 @@ def _rows(array: NDArray[Any]) -> Iterator[str]:
 
 def _of_model(model: TableModel) -> str:
     features, target = model.preparation.features, model.preparation.target
-    # A name of a column may contain braces, which would stand for something in a summary.
-    written = program(prediction_graph(model), "forward", ["columns"], [_FORWARD], constants_outside=True)
-    source = re.sub(rf"(# .*)\({ROWS}\b", r"\1(rows", _with_constants(written))
-    imports, rest = source.split("import numpy as np\n", 1)
-    modules = {"base64"} if imports else set()
-    if any(isinstance(feature, DateFeature) for feature in features):
-        modules |= {"datetime", "re"}
-    head = "".join(f"import {name}\n" for name in sorted(modules))
     kinds = {feature.kind for feature in features}
-    readers = [reader for kind, reader in _READERS.items() if kind in kinds]
+    written = program(prediction_graph(model), "forward", ["columns"], [_FORWARD], constants_outside=True)
+    forward = re.sub(rf"(# .*)\({ROWS}\b", r"\1(rows", _with_constants(written))
+    if "date" in kinds:
+        needed = "import datetime\nimport re\n"
+        forward = needed + ("" if forward.startswith("import base64") else "\n") + forward
+    if isinstance(target, ClassTarget):
+        predict = _CLASSES.format(classes=_tuple(target.classes))
+    else:
+        predict = _NUMBER
     parts = [
-        f"{_docstring(model)}\n\n{head}{chr(10) if head else ''}import numpy as np\n{rest}".rstrip(),
-        _MISSING.format(missing=tuple(sorted(MISSING))).strip(),
-        *(text.strip() for text in (_COLUMN, *readers)),
+        f"{_docstring(model)}\n\n{forward}",
+        _MISSING.format(missing=tuple(sorted(MISSING))),
+        *(reader for kind, reader in _READERS.items() if kind in kinds),
         _columns(features),
-        _CLASSES.format(classes=_tuple(target.classes), name=json.dumps(target.name)).strip()
-        if isinstance(target, ClassTarget)
-        else _NUMBER.strip(),
+        predict,
     ]
-    return "\n\n\n".join(parts) + "\n"
+    return "\n\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _docstring(model: TableModel) -> str:
@@ -179,14 +176,13 @@ def _tuple(texts: tuple[str, ...]) -> str:
     return repr(tuple(map(str, texts)))
 
 
-_FORWARD = "From numbers, NaN where one is missing, and numbers of categories, 0 for unknown ones."
+_FORWARD = "From numbers, NaN where one is missing, and numbers of categories, 0 for unknown ones; shape (rows, 1) each."
 
 _MISSING = """
 def is_missing(cell):
     return cell is None or str(cell).strip().lower() in {missing}
-"""
 
-_COLUMN = """
+
 def column(values, dtype=np.float64):
     return np.array(values, dtype).reshape(-1, 1)
 """

@@ -78,7 +78,7 @@ def _unshifted(b: Builder, x: Atom, axis: Any) -> Atom:
     return z if same else x
 
 
-def _softmax(b: Builder, equation: Equation) -> New | None:
+def softmax_spelt_out(b: Builder, equation: Equation) -> New | None:
     """A softmax: exp(z) / sum(exp(z)), with or without the maximum subtracted first."""
     e, total = equation.inputs
     made = b.definition(e, "exp")
@@ -433,7 +433,7 @@ def _standardized_layer(b: Builder, equation: Equation) -> New:
 
 
 ALONG_AXES: tuple[tuple[str, Rule], ...] = (
-    ("divide", _softmax), ("log", _log_softmax), ("log", _logsumexp), ("subtract", _log_softmax_spelt),
+    ("divide", softmax_spelt_out), ("log", _log_softmax), ("log", _logsumexp), ("subtract", _log_softmax_spelt),
     ("add", _logsumexp_shifted), ("sum", _cross_entropy), ("mean", _cross_entropy), ("getitem", _chosen_by_labels),
     ("cross_entropy_of_labels", _mean_of_labels), ("negative_log_likelihood", _mean_of_labels),
     ("sum", _sign_outside), ("mean", _sign_outside),

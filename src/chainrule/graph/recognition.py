@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.graph import textbook
-from chainrule.graph.along_axes import ALONG_AXES
+from chainrule.graph.along_axes import ALONG_AXES, softmax_spelt_out
 from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable
 from chainrule.graph.rewriting import Builder, New, Rule, rewritten
 from chainrule.graph.simplification import FORWARD
@@ -317,6 +317,22 @@ def recognised(graph: Graph) -> Graph:
         graph = rewritten(graph, RULES, keep_dead=True)
         if len(graph.equations) == count:
             break
+    return graph
+
+
+_OF_LOSSES = ("log_sigmoid", "-softplus", "binary_cross_entropy")
+_ACTIVATIONS: dict[str, list[Rule]] = {name: list(rules) for name, rules in FORWARD.items()}
+for _name, _rule in (
+    *[_formula(spelling, meaning) for spelling, meaning in FORMULAS.items() if not meaning.startswith(_OF_LOSSES)],
+    *[(name, rule) for name, rule in ALONG_AXES if rule is softmax_spelt_out],
+):
+    _ACTIVATIONS.setdefault(_name, []).append(_rule)
+
+
+def with_activations(graph: Graph) -> Graph:
+    """The graph with activations as one equation each, and losses as they were spelt out."""
+    for _ in range(2):
+        graph = rewritten(graph, _ACTIVATIONS, keep_dead=True)
     return graph
 
 

@@ -208,7 +208,8 @@ def _twice_mean(g: Any, difference: Any) -> Any:
     return (g * 2 / math.prod(difference.shape)) * difference
 
 
-def _root_of_variance(x: Any, axis: Axis, eps: float, xp: Any) -> Any:
+def root_of_variance(x: Any, axis: Axis, eps: float, xp: Any) -> Any:
+    """The root of the variance along an axis, with `eps` added to it."""
     d = x - xp.mean(x, axis=axis, keepdims=True)
     return xp.sqrt(xp.mean(d * d, axis=axis, keepdims=True) + eps)
 
@@ -221,7 +222,7 @@ def _standardized(x: Any, xp: Any, axis: Axis, eps: float) -> Any:
 def _standardized_rule(g: Any, x: Any, out: Any, axis: Axis, eps: float, xp: Any) -> Any:
     """What remains of `g` without its mean and without its part along `out`: both were normalised away."""
     along = out * xp.mean(g * out, axis=axis, keepdims=True)
-    return (g - xp.mean(g, axis=axis, keepdims=True) - along) / _root_of_variance(x, axis, eps, xp)
+    return (g - xp.mean(g, axis=axis, keepdims=True) - along) / root_of_variance(x, axis, eps, xp)
 
 
 standardized = primitive("standardized(x, *, axis=-1, eps=1e-5)", forward=_standardized, x=_standardized_rule)

@@ -72,15 +72,14 @@ def _grid(base: Settings, given: Mapping[str, Sequence[Any]], trials: int) -> li
     if count > trials:
         raise OptionError(f"the grid has {count} combinations: give fewer choices, or --trials {count}")
     return [
-        replace(_with_own_rate(base, given), **dict(zip(given, values, strict=True)))
-        for values in itertools.product(*given.values())
+        _with(base, dict(zip(given, values, strict=True))) for values in itertools.product(*given.values())
     ]
 
 
 def _random(base: Settings, given: Mapping[str, Sequence[Any]], trials: int) -> list[Settings]:
     rng = np.random.default_rng([base.seed, trials])
     choices = {name: tuple(given.get(name, values)) for name, values in CHOICES.items()}
-    first = replace(base, **{name: values[0] for name, values in given.items()})
+    first = _with(base, {name: values[0] for name, values in given.items()})
     found = {first: None}
     # Where few combinations are given, they are soon all there.
     for _ in range(50 * trials):
@@ -98,9 +97,10 @@ def _drawn(base: Settings, choices: Mapping[str, tuple[Any, ...]], rng: np.rando
     return replace(base, **drawn)
 
 
-def _with_own_rate(base: Settings, given: Mapping[str, Sequence[Any]]) -> Settings:
-    """Settings in which each optimizer of a grid has its own first rate, unless rates are given."""
-    return replace(base, rate=None) if "optimizer" in given and "rate" not in given else base
+def _with(base: Settings, values: Mapping[str, Any]) -> Settings:
+    """Settings with others; a rate that is not among them is the optimizer's own."""
+    own = {"rate": None} if "optimizer" in values else {}
+    return replace(base, **{**own, **values})
 
 
 @dataclass(eq=False)
