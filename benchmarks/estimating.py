@@ -73,19 +73,19 @@ def estimators() -> list[Finding]:
 
 def measured(name: str, task: Task) -> Finding:
     runs = [one_seed(task, seed) for seed in SEEDS]
-    share = median(ours[0] / theirs[0] for ours, theirs in runs)
-    seconds = [median(run[i][0] for run in runs) for i in range(2)]
-    scores = [float(np.mean([run[i][1] for run in runs])) for i in range(2)]
-    first = runs[0][0][0] / runs[0][1][0]
+    auto, native = (median(run[i][0] / run[2][0] for run in runs) for i in range(2))
+    seconds = [median(run[i][0] for run in runs) for i in (0, 2)]
+    scores = [float(np.mean([run[i][1] for run in runs])) for i in (0, 2)]
     shown = (
-        f"{share:.2f} ({seconds[0]:.2f} s, scikit-learn {seconds[1]:.2f} s; first fit {first:.2f}); "
+        f"{auto:.2f} ({seconds[0]:.2f} s, scikit-learn {seconds[1]:.2f} s), compile='yes' {native:.2f}; "
         f"score {scores[0]:.3f}, scikit-learn {scores[1]:.3f}"
     )
-    met = share <= task.limit and scores[0] >= scores[1] - 0.01
+    met = auto <= task.limit and scores[0] >= scores[1] - 0.01
     return Finding(f"fit {name}", shown, f"<= {task.limit:.2f}, score as good", met)
 
 
-def one_seed(task: Task, seed: int) -> tuple[tuple[float, float], tuple[float, float]]:
+def one_seed(task: Task, seed: int) -> list[tuple[float, float]]:
+    """Ours as it chooses, ours as native code, scikit-learn's."""
     from sklearn import neural_network
     from sklearn.model_selection import train_test_split
     from sklearn.preprocessing import StandardScaler
@@ -96,13 +96,13 @@ def one_seed(task: Task, seed: int) -> tuple[tuple[float, float], tuple[float, f
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=seed)
     scaler = StandardScaler().fit(X)
     parts = scaler.transform(X), y, scaler.transform(X_test), y_test
-    kinds = {
+    mine, theirs = {
         "classifier": (ours.NetworkClassifier, neural_network.MLPClassifier),
         "regressor": (ours.NetworkRegressor, neural_network.MLPRegressor),
     }[task.kind]
     options = {**task.options, "random_state": seed, "n_iter_no_change": NEVER}
-    mine, theirs = (fitted(kind(**options), *parts) for kind in kinds)
-    return mine, theirs
+    contestants = mine(**options), mine(**options, compile="yes"), theirs(**options)
+    return [fitted(estimator, *parts) for estimator in contestants]
 
 
 def fitted(estimator: Any, X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[float, float]:

@@ -197,6 +197,24 @@ def test_the_command_that_it_tells_trains_the_same_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_in_a_folder_of_its_own")
+def test_ctrl_c_saves_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = Trial.train
+
+    def interrupted(trial: Trial, epochs: int, until: float) -> None:
+        if trial.number == 3:
+            raise KeyboardInterrupt
+        train(trial, epochs, until)
+
+    monkeypatch.setattr(Trial, "train", interrupted)
+    result = chainrule("search", "iris", "--trials", "5", "--epochs", "40")
+    assert result.exit_code == 130
+    assert "interrupted: the best so far is saved" in result.output
+    assert "and 3 not trained" in result.output and "nan" not in result.output
+    assert "train it to the end with: chainrule train iris" in result.output
+    assert load_model("iris.safetensors").training["epochs"] == 10
+
+
+@pytest.mark.usefixtures("_in_a_folder_of_its_own")
 def test_json() -> None:
     choices = ["--hidden", "4", "--hidden", "none", "--rate", "0.01,0.1", "--how", "grid"]
     result = chainrule("search", "auto-mpg", "--epochs", "10", *choices, "--json")

@@ -147,6 +147,17 @@ def test_numbers_and_scalars() -> None:
             same(fast(x, factor), f(x, factor))
 
 
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+def test_numbers_that_are_given_back_take_the_fast_way(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = compile(lambda x: x * 2 + 1, backend=backend)
+    x = np.zeros((), np.float32)
+    for _ in range(2):
+        x = fast(x)
+    monkeypatch.setattr(fast, "_dispatched", None)  # the slow way
+    for given in (x, np.asarray(x)):
+        same(fast(given), given * np.float32(2) + np.float32(1))
+
+
 @pytest.mark.parametrize(
     "dtype", [np.float32, np.float64, np.float16, np.int32, np.int64, np.uint8, np.bool_]
 )

@@ -171,3 +171,18 @@ def test_intermediate_values_that_are_unknown_are_refused() -> None:
         check(two_layers, (W, V), (W, V), intermediates={"dQ": W})
     with pytest.raises(InputError, match="expected shape"):
         check(two_layers, (W, V), (W, V), intermediates={"dH": W})
+
+
+def test_a_mistake_in_a_number_is_not_excused_by_a_step_that_happens_to_fit() -> None:
+    x, y = np.arange(6.0), 0.7 * np.arange(6.0)
+
+    def loss(b: Any) -> Any:
+        return ((b * x - y) ** 2).mean()
+
+    def claim(b: Any) -> Any:
+        return 2 * ((b * x - y) * x).mean() + 0.01 * (x**2).mean()
+
+    report = check(loss, (0.3,), (claim(0.3),), seconds=3.0)
+    assert not report.ok
+    forward = (loss(0.3 + 1e-7) - loss(0.3)) / 1e-7
+    assert check(loss, (0.3,), (forward,), seconds=3.0).ok

@@ -157,6 +157,13 @@ def test_refusals_name_the_primitive_and_its_line() -> None:
         exported("iris")  # type: ignore[arg-type]
 
 
+def test_a_primitive_of_the_users_own_is_not_taken_for_ours() -> None:
+    square = cr.primitive("square(x)", forward=lambda x: x + 100, x=lambda g: g)
+    graph = cr.trace(lambda x: square(x), np.ones(3))
+    with pytest.raises(UnsupportedError, match="square cannot be exported to ONNX"):
+        exported(graph)
+
+
 def test_without_onnx_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match=r'pip install "chainrule\[onnx\]"'):

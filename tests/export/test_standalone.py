@@ -13,7 +13,7 @@ from trained_tables import Attention, cells_of, mixed_table, trained
 import chainrule as cr
 from chainrule import nn
 from chainrule.data import BUILT_IN, load
-from chainrule.errors import InputError
+from chainrule.errors import InputError, UnsupportedError
 from chainrule.export import numpy_source
 from chainrule.train import TableModel
 
@@ -162,3 +162,12 @@ def test_what_cannot_be_exported_is_refused() -> None:
         numpy_source(3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="to export a Linear, give an example of its input"):
         numpy_source(nn.Linear(2, 3))
+
+
+def test_a_primitive_of_the_users_own_is_not_taken_for_ours() -> None:
+    square = cr.primitive("square(x)", forward=lambda x: x + 100, x=lambda g: g)
+    graph = cr.trace(lambda x: square(x), np.ones(3))
+    with pytest.raises(
+        UnsupportedError, match=r"square is a primitive of your own.*\n  at .*test_standalone.py, line"
+    ):
+        numpy_source(graph)

@@ -157,21 +157,22 @@ def described(settings: Settings) -> str:
 
 
 def ranking(search: Search, most: int = SHOWN) -> str:
-    """The networks as a table, the best first."""
-    task = search.best.training.task
-    rows = [["", "validation loss", task.score_name, "epochs", "parameters", "seconds", "network"]]
-    for place, trial in enumerate(search.ranked()[:most], start=1):
-        epochs = f"{len(trial.training.history)}"
-        loss = f"{trial.loss:.4f}" if math.isfinite(trial.loss) else "infinite"
-        figures = [f"{trial.parameters}", f"{trial.seconds:.2f}", described(trial.settings)]
-        rows.append([f"{place}", loss, f"{trial.score:.3f}", epochs, *figures])
+    """The networks that were trained as a table, the best first."""
+    trained = [trial for trial in search.ranked() if trial.finished or trial.training.history]
+    score = search.best.training.task.score_name
+    rows = [["", "validation loss", score, "epochs", "parameters", "seconds", "network"]]
+    for place, trial in enumerate(trained[:most], start=1):
+        known = math.isfinite(trial.loss)
+        quality = [f"{trial.loss:.4f}", f"{trial.score:.3f}"] if known else ["infinite", ""]
+        size = [f"{len(trial.training.history)}", f"{trial.parameters}", f"{trial.seconds:.2f}"]
+        rows.append([f"{place}", *quality, *size, described(trial.settings)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([*(cell.rjust(n) for cell, n in zip(row[:-1], widths, strict=False)), row[-1]])
         for row in rows
     ]
-    more = len(search.trials) - most
-    return "\n".join(lines + ([f"and {more} more"] if more > 0 else []))
+    rest = {"more": len(trained) - most, "not trained": len(search.trials) - len(trained)}
+    return "\n".join(lines + [f"and {count} {what}" for what, count in rest.items() if count > 0])
 
 
 def train_command(data: str, target: str, settings: Settings, save: Path) -> str:

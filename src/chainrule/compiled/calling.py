@@ -23,7 +23,12 @@ class Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.scope: dict[str, Any] = {"MISS": MISS, "ndarray": np.ndarray, "asarray": np.asarray}
+        self.scope: dict[str, Any] = {
+            "MISS": MISS,
+            "ndarray": np.ndarray,
+            "generic": np.generic,
+            "asarray": np.asarray,
+        }
         self._count = 0
 
     def new(self, value: Any = None, prefix: str = "v") -> str:
@@ -76,7 +81,13 @@ def _leaf(source: Source, leaf: Any, text: str, kinds: Iterator[type], found: li
     if isinstance(leaf, Variable):
         name, kind = source.new(prefix="x"), next(kinds)
         source.line(f"{name} = {text}")
-        if not issubclass(kind, np.ndarray):
+        if not leaf.shape and issubclass(kind, (np.ndarray, np.generic)):
+            # What a call returned as a number of NumPy is given back to the next one.
+            dtype = source.new(np.dtype(leaf.dtype), "dtype")
+            source.line(f"if type({name}) is not ndarray:")
+            source.line(f"    if not isinstance({name}, generic) or {name}.dtype != {dtype}: return MISS")
+            source.line(f"    {name} = asarray({name})")
+        elif not issubclass(kind, np.ndarray):
             source.miss_if(f"type({name}) is not {source.new(kind, 'kind')}")
             source.line(f"{name} = asarray({name}, {source.new(leaf.dtype, 'dtype')})")
         found.append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from chainrule.backward import first_bad
 from chainrule.diagnosis.comparison import common_factor, noise, relative_error, scale_of
-from chainrule.diagnosis.differences import LARGEST_ERROR, recognised_differences
+from chainrule.diagnosis.differences import LARGEST_ERROR, SMALL_ERROR, Differences, recognised_differences
 from chainrule.diagnosis.findings import Writer
 from chainrule.diagnosis.intermediates import first_deviation
 from chainrule.diagnosis.kinks import one_sided
@@ -296,15 +297,25 @@ class _Check:
         self, wrong: set[int], points: list[_Point], bare: list[_Point], variables: dict[int, Variable]
     ) -> set[int]:
         """The claims that leave out a guard only, or are finite differences."""
-        excused = set()
+        guarded, differences = set(), dict[int, Differences]()
         for i in wrong:
             v = variables[i]
             if bare and all(p.trial.matches(v, p.truth[v]) for p in bare):
                 self.findings[i] = self._without_guard(i, bare[0].truth[v])
-            elif not self._by_differences(i, [(p.trial.claims[v], p.truth[v]) for p in points]):
-                continue
-            excused.add(i)
-        return excused
+                guarded.add(i)
+            elif found := self._by_differences(i, [(p.trial.claims[v], p.truth[v]) for p in points]):
+                differences[i] = found
+        return guarded | self._enough(differences)
+
+    def _enough(self, differences: dict[int, Differences]) -> set[int]:
+        """Those that are no coincidence: of one or two elements, some step comes near to almost any mistake."""
+        sizes = Counter[Differences]()
+        for i, found in differences.items():
+            sizes[found] += int(np.size(self.problem.claims[i]))
+        kept = {i for i, f in differences.items() if sizes[f] > 2 or self.findings[i].error < SMALL_ERROR}
+        for i in differences.keys() - kept:
+            del self.findings[i]
+        return kept
 
     def _without_guard(self, number: int, bare: Any) -> Finding:
         claim, name = np.asarray(self.problem.claims[number], np.float64), self.problem.names[number]
@@ -315,22 +326,24 @@ class _Check:
         error, after = relative_error(claim, self.truth[number]), relative_error(claim, bare)
         return Finding(name, "CR009", CATALOGUE["CR009"].title, sentence, "convention", error, after)
 
-    def _by_differences(self, number: int, pairs: list[tuple[Any, Any]], *, roughly: bool = False) -> bool:
-        """Whether a claim is found to be finite differences, which is then said."""
+    def _by_differences(
+        self, number: int, pairs: list[tuple[Any, Any]], *, roughly: bool = False
+    ) -> Differences | None:
+        """The finite differences that a claim is found to be, which is then said."""
         errors = [relative_error(claim, truth) for claim, truth in pairs]
         if max(errors) > LARGEST_ERROR:
-            return False
+            return None
         deadline = max(self.deadline, time.monotonic() + 0.5) if roughly else time.monotonic() + 1.0
         (claim, truth), value = pairs[0], np.asarray(self.problem.values[number])
         found = recognised_differences(
             claim, truth, value, partial(self.problem.moved, number), deadline, roughly=roughly
         )
         if found is None:
-            return False
+            return None
         name, title = self.problem.names[number], CATALOGUE["CR010"].title
         sentence = f"The error is that of {found}."
         self.findings[number] = Finding(name, "CR010", title, sentence, "correct", errors[0])
-        return True
+        return found
 
     # explaining -----------------------------------------------------------------------------------------------------
 

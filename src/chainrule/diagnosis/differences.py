@@ -19,6 +19,9 @@ STEPS = (
 LARGEST_ERROR, LARGEST_NOISE = 1e-2, 5e-6
 """Differences that are further off are no approximation; and what rounding alone may explain."""
 
+SMALL_ERROR = 1e-6
+"""Below this no known mistake is expected, so that one element is enough to recognise differences by."""
+
 MOST = 12
 """Of so many elements, each is computed by differences."""
 

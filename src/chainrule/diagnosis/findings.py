@@ -157,7 +157,9 @@ class Writer:
         title = ", and ".join(CATALOGUE[c].title for c in codes)
         sentence = "; and ".join(m.says for m in best.meanings)
         named = re.search(rf"(gradients? of|regulariser of) {re.escape(name)}(?!\w)", sentence)
-        sentence = f"{sentence[0].upper()}{sentence[1:]}." if named else f"In the gradient of {name}: {sentence}."
+        sentence = (
+            f"{sentence[0].upper()}{sentence[1:]}." if named else f"In the gradient of {name}: {sentence}."
+        )
         others = [m for m in usable[1:] if m.codes != best.codes]
         alternatives = dict.fromkeys((x.code, CATALOGUE[x.code].title) for m in others for x in m.meanings)
         site = next((s for s in best.sites if s is not None), None)
@@ -181,7 +183,16 @@ class Writer:
         codes = tuple((c, CATALOGUE[c].title) for m in rivals for c in m.codes)
         correction, after = self._corrected(number)
         return Finding(
-            name, "CR092", CATALOGUE["CR092"].title, sentence, "undecided", error, after, correction, codes, line
+            name,
+            "CR092",
+            CATALOGUE["CR092"].title,
+            sentence,
+            "undecided",
+            error,
+            after,
+            correction,
+            codes,
+            line,
         )
 
     def _unknown(self, number: int, error: float, wrong: list[int]) -> Finding:

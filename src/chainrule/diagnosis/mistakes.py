@@ -242,8 +242,9 @@ def _one_hot(labels: Any, x: Any) -> Any:
 _cross_entropy_mistakes("cross_entropy_of_logits(x, y, *, axis=-1)", _one_hot, lambda g, _: g)
 _cross_entropy_mistakes("cross_entropy_of_labels(x, *, labels)", _one_hot, lambda g, labels: g / labels.size)
 
-mistake("CR118", "binary_cross_entropy(z, y)", "sigmoid and cross-entropy together give P - Y, and this is "
-        "multiplied by P * (1 - P) once more", z=lambda g, z, y: g * (_sigmoid(z) - y) * _sigmoid(z) * (1 - _sigmoid(z)))  # fmt: skip
+mistake("CR118", "binary_cross_entropy(z, y)",
+        "sigmoid and cross-entropy together give P - Y, and this is multiplied by P * (1 - P) once more",
+        z=lambda g, z, y: g * (_sigmoid(z) - y) * _sigmoid(z) * (1 - _sigmoid(z)))  # fmt: skip
 
 # normalisation ---------------------------------------------------------------------------------------------------
 

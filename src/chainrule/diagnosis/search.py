@@ -257,7 +257,9 @@ class Search:
             fitting = [m for m in matches if m.explains & remaining]
             if not fitting:
                 break
-            fitting.sort(key=lambda m: (-len(m.explains & remaining), len(m.breaks), m.rank + m.language.unlikely))
+            fitting.sort(
+                key=lambda m: (-len(m.explains & remaining), len(m.breaks), m.rank + m.language.unlikely)
+            )
             best = fitting[0]
             covered = best.explains & remaining
             alike = [m for m in fitting if covered <= m.explains and len(m.breaks) == len(best.breaks)]

@@ -38,8 +38,8 @@ def onnx(module: Module | Graph | TableModel, *example: Any) -> Any:
     arguments, and their first axis any length if the graph is the same for another. Of a model that `chainrule train`
     saved, the whole pipeline: an input of shape (rows, 1) for each column, float64 numbers (NaN where one is missing;
     of a date the days since 1970) or texts (``""`` where one is missing; spelt as in training, without spaces around
-    them; of yes and no, any other word counts as missing), and as outputs ``label`` and ``probabilities`` of classes, or
-    ``value``, the number in its unit. The metadata has the columns and classes.
+    them; of yes and no, any other word counts as missing). Its outputs are ``label`` and ``probabilities`` of classes,
+    or ``value``, the number in its unit. The metadata has the columns and classes.
 
     Where onnxruntime has an operator in float32 alone (erf, the inverse functions, convolutions), float64 values are
     rounded on their way through it.

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import UnsupportedError
+from chainrule.export.formulas import call, cube_root, expm1, log1p, log_add_exp, remainder, softplus, where
 from chainrule.export.values import Nodes, Value
+from chainrule.graph.emit.expansion import is_ours
 from chainrule.graph.ir import Equation, Literal, Variable, variables_in
 from chainrule.lines import described_place
 from chainrule.rules.convolution import Lengths
@@ -27,7 +29,7 @@ def written(nodes: Nodes, equation: Equation, inputs: list[Value], index: Callab
     Raises:
         UnsupportedError: there are no nodes for its primitive, or for the way in which it is used.
     """
-    row = OPERATORS.get(equation.name)
+    row = OPERATORS.get(equation.name) if is_ours(equation.primitive) else None
     if row is None:
         raise unsupported(equation)
     dtype = np.dtype(equation.output.dtype)
@@ -97,60 +99,6 @@ def _formula(formula: Callable[..., Value]) -> Row:
     return row
 
 
-def _where(condition: Value, x: Value, y: Value | float) -> Value:
-    other = y if isinstance(y, Value) else x.nodes.constant(np.array(y, x.dtype))
-    return x.nodes.node("Where", condition, x, other).seen_as(x.dtype)
-
-
-def _call(operator: str, *values: Value) -> Value:
-    return values[0].nodes.node(operator, *values)
-
-
-def _log1p(x: Value) -> Value:
-    # Kahan's: what 1 + x loses in rounding, the quotient gives back.
-    one = x.nodes.constant(np.array(1, x.dtype))
-    sum_ = one + x
-    small = sum_.compared("Equal", 1)
-    infinite = x.compared("Equal", math.inf)
-    quotient = _call("Log", sum_) * (x / _where(small, one, sum_ - 1))
-    return _where(small, x, _where(infinite, x, quotient))
-
-
-def _expm1(x: Value) -> Value:
-    # By the hyperbolic tangent near 0, where exp(x) - 1 would lose digits.
-    half = _call("Tanh", x * 0.5)
-    near = _call("Abs", x).compared("Less", 1)
-    return _where(near, 2 * half / (1 - _where(near, half, 0)), _call("Exp", x) - 1)
-
-
-def _softplus(x: Value) -> Value:
-    return _call("Relu", x) + _log1p(_call("Exp", -_call("Abs", x)))
-
-
-def _log_add_exp(x: Value, y: Value) -> Value:
-    top = _call("Max", x, y)
-    same = x.compared("Equal", y)  # two infinities too
-    return top + _where(
-        same, x.nodes.constant(np.array(math.log(2), x.dtype)), _log1p(_call("Exp", -_call("Abs", x - y)))
-    )
-
-
-def _remainder(x: Value, y: Value) -> Value:
-    rest = x.nodes.node("Mod", x, y, fmod=1)
-    turned = x.nodes.node("Xor", rest.compared("Less", 0), y.compared("Less", 0))
-    both = x.nodes.node("And", turned, x.nodes.node("Not", rest.compared("Equal", 0)))
-    return _where(both, rest + y, rest)
-
-
-def _cube_root(x: Value) -> Value:
-    root = _call("Abs", x) ** (1 / 3)
-    # One step of Newton's method makes up for 1/3 being no binary number.
-    finite = _call("And", root.compared("Greater", 0), root.compared("Less", math.inf))
-    safe = _where(finite, root, 1)
-    better = safe - (safe - _call("Abs", x) / (safe * safe)) / 3
-    return _call("Sign", x) * _where(finite, better, root)
-
-
 def _rounded(nodes: Nodes, equation: Equation, x: Value) -> Value:
     decimals = equation.parameters.get("decimals", 0)
     if x.dtype.kind != "f":
@@ -173,14 +121,14 @@ def _finite(nodes: Nodes, equation: Equation, x: Value) -> Value:
     low = limits.min if how.get("neginf") is None else how["neginf"]
     for test, instead in ((math.inf, high), (-math.inf, low)):
         value = nodes.constant(np.array(instead, x.dtype))
-        x = _where(x.compared("Equal", test), value, x)
+        x = where(x.compared("Equal", test), value, x)
     missing = nodes.node("IsNaN", x).seen_as(np.bool_)
-    return _where(missing, nodes.constant(np.array(how.get("nan", 0.0), x.dtype)), x)
+    return where(missing, nodes.constant(np.array(how.get("nan", 0.0), x.dtype)), x)
 
 
 def _selected(nodes: Nodes, equation: Equation, condition: Value, x: Value, y: Value) -> Value:
     dtype = equation.output.dtype
-    return _where(condition.to(np.bool_), x.to(dtype), y.to(dtype))
+    return where(condition.to(np.bool_), x.to(dtype), y.to(dtype))
 
 
 def _rectified(nodes: Nodes, equation: Equation, x: Value) -> Value:
@@ -442,21 +390,21 @@ _ELEMENTWISE = {
 OPERATORS: Mapping[str, Row] = {
     **{name: _elementwise(operator) for name, operator in _ELEMENTWISE.items()},
     # onnxruntime's own is short of digits below -10.
-    "sigmoid": _formula(lambda x: 1 / (1 + _call("Exp", -x))),
+    "sigmoid": _formula(lambda x: 1 / (1 + call("Exp", -x))),
     "square": _formula(lambda x: x * x),
     "exp2": _formula(lambda x: x.nodes.constant(np.array(2, x.dtype)) ** x),
-    "log2": _formula(lambda x: _call("Log", x) / math.log(2)),
-    "log10": _formula(lambda x: _call("Log", x) / math.log(10)),
-    "log1p": _formula(_log1p),
-    "expm1": _formula(_expm1),
-    "cbrt": _formula(_cube_root),
-    "softplus": _formula(_softplus),
-    "logaddexp": _formula(_log_add_exp),
-    "hypot": _formula(lambda x, y: _call("Sqrt", x * x + y * y)),
-    "remainder": _formula(_remainder),
+    "log2": _formula(lambda x: call("Log", x) / math.log(2)),
+    "log10": _formula(lambda x: call("Log", x) / math.log(10)),
+    "log1p": _formula(log1p),
+    "expm1": _formula(expm1),
+    "cbrt": _formula(cube_root),
+    "softplus": _formula(softplus),
+    "logaddexp": _formula(log_add_exp),
+    "hypot": _formula(lambda x, y: call("Sqrt", x * x + y * y)),
+    "remainder": _formula(remainder),
     "fmod": _formula(lambda x, y: x.nodes.node("Mod", x, y, fmod=1)),
-    "trunc": _formula(lambda x: _call("Sign", x) * _call("Floor", _call("Abs", x))),
-    "limit": _formula(lambda x, low, high: _call("Min", _call("Max", x, low), high)),
+    "trunc": _formula(lambda x: call("Sign", x) * call("Floor", call("Abs", x))),
+    "limit": _formula(lambda x, low, high: call("Min", call("Max", x, low), high)),
     "relu": _rectified,
     "round": _rounded,
     "finite": _finite,

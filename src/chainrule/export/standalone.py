@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from chainrule.data import BooleanFeature, CategoryFeature, ClassTarget, DateFeature, Feature
 from chainrule.data.cells import MISSING, ORDERS
+from chainrule.errors import UnsupportedError
 from chainrule.export.pipeline import ROWS, prediction_graph
 from chainrule.export.tracing import traced
 from chainrule.graph import Graph
+from chainrule.graph.emit.expansion import is_ours
 from chainrule.graph.emit.numpy_source import Program, program
 from chainrule.graph.tracing import parameter_names
+from chainrule.lines import described_place
 from chainrule.nn import Module
 from chainrule.train import TableModel
 
@@ -36,7 +39,7 @@ def numpy_source(module: Module | Graph | TableModel, *example: Any) -> str:
     categories and missing values are treated as `chainrule predict` does. Small arrays are written as numbers, those
     of more than 1000 elements as base64.
 
-    Raises UnsupportedError, with the line, for a module that cannot be traced.
+    Raises UnsupportedError, with the line, for a module that cannot be traced, or uses a primitive of the user's own.
 
     >>> from chainrule import nn
     >>> print(numpy_source(nn.Sequential(nn.Linear(2, 1, generator=0), nn.Tanh()), np.ones((5, 2))))
@@ -60,6 +63,7 @@ def numpy_source(module: Module | Graph | TableModel, *example: Any) -> str:
     if isinstance(module, TableModel):
         return _of_model(module)
     graph = traced(module, example)
+    _require_ours(graph)
     function = parameter_names(module.forward, len(example)) if isinstance(module, Module) else None
     names = function or [f"x{i}" for i in range(len(graph.arguments[0]))]
     given = ", ".join(f"{{input{i}}}" for i in range(len(graph.inputs)))
@@ -71,6 +75,16 @@ def numpy_source(module: Module | Graph | TableModel, *example: Any) -> str:
         f"Returns {returned}.",
     ]
     return _with_constants(program(graph, "forward", names, summary, constants_outside=True))
+
+
+def _require_ours(graph: Graph) -> None:
+    for equation in graph.equations:
+        if not is_ours(equation.primitive):
+            where = f"\n  at {described_place(equation.place)}" if equation.place is not None else ""
+            raise UnsupportedError(
+                f"{equation.name} is a primitive of your own, whose code is not NumPy source that can be written out"
+                f"{where}\nMake it of functions of chainrule instead."
+            )
 
 
 def _with_constants(written: Program) -> str:
@@ -127,16 +141,12 @@ def _of_model(model: TableModel) -> str:
     if "date" in kinds:
         needed = "import datetime\nimport re\n"
         forward = needed + ("" if forward.startswith("import base64") else "\n") + forward
-    if isinstance(target, ClassTarget):
-        predict = _CLASSES.format(classes=_tuple(target.classes))
-    else:
-        predict = _NUMBER
     parts = [
         f"{_docstring(model)}\n\n{forward}",
         _MISSING.format(missing=tuple(sorted(MISSING))),
         *(reader for kind, reader in _READERS.items() if kind in kinds),
         _columns(features),
-        predict,
+        _CLASSES.format(classes=_tuple(target.classes)) if isinstance(target, ClassTarget) else _NUMBER,
     ]
     return "\n\n\n".join(part.strip() for part in parts) + "\n"
 
@@ -176,7 +186,9 @@ def _tuple(texts: tuple[str, ...]) -> str:
     return repr(tuple(map(str, texts)))
 
 
-_FORWARD = "From numbers, NaN where one is missing, and numbers of categories, 0 for unknown ones; shape (rows, 1) each."
+_FORWARD = (
+    "From numbers, NaN where one is missing, and numbers of categories, 0 for others; shapes (rows, 1)."
+)
 
 _MISSING = """
 def is_missing(cell):

@@ -126,7 +126,9 @@ def derivatives_without_a_term(scene: Scene) -> Iterator[Candidate]:
             lost, name = scene.name(first.inputs[1 - kept]), scene.name(site.equation.inputs[place])
             says = f"the derivative of the {function_name(site)} is taken at {name} without {lost}"
             yield Candidate(
-                everywhere(scene, group, partly), Meaning("CR103", in_words(group, says), 2.7 + later(group)), site
+                everywhere(scene, group, partly),
+                Meaning("CR103", in_words(group, says), 2.7 + later(group)),
+                site,
             )
 
 

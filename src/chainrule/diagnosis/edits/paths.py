@@ -219,7 +219,9 @@ def _dropped_meaning(scene: Scene, location: Location, rank: float) -> Meaning |
         return Meaning("CR116", f"no gradient arrives at {name}", rank + 2)
     out = scene.name(site.equation.outputs[0])
     if _is_regulariser(scene, location):
-        return Meaning("CR125", f"the regulariser's part is missing in the gradient of {_below(scene, location)}", rank)
+        return Meaning(
+            "CR125", f"the regulariser's part is missing in the gradient of {_below(scene, location)}", rank
+        )
     if site.equation.name in _STATISTICS and len(scene.flow.uses[location.variable]) > 1:
         return Meaning("CR120", f"{out} is held constant: it depends on {name}, too", rank)
     if _is_recurrent(scene, location):
@@ -261,7 +263,11 @@ def several_dropped(scene: Scene) -> Iterator[Candidate]:
     for group in scene.each_group():
         made = [v for s in scene.sites(group) for v in s.equation.outputs]
         paths = _paths_into(scene, made)
-        back = {k: u for k, u in paths.items() if all(_made_before(scene, v, scene.flow.sites[i]) for v, i, _ in u)}
+        back = {
+            k: u
+            for k, u in paths.items()
+            if all(_made_before(scene, v, scene.flow.sites[i]) for v, i, _ in u)
+        }
         chosen = [list(back)] if len(back) > 1 else []
         if 2 < len(paths) <= MOST_PATHS:
             chosen += [list(some) for n in range(2, len(paths)) for some in combinations(paths, n)]
@@ -272,10 +278,12 @@ def several_dropped(scene: Scene) -> Iterator[Candidate]:
             name, site = scene.series_name(tuple(made)), scene.leading(group)
             if some == list(back):
                 says, code = f"the gradient of {name} does not go back in time at all", "CR124"
+                rank = 1.5
             else:
                 ends = [scene.name(scene.flow.sites[paths[k][-1][1]].equation.outputs[0]) for k in some]
                 says, code = f"the paths from {' and from '.join(ends)} back to {name} are missing", "CR116"
-            yield Candidate(edit, Meaning(code, says, 1.8 + 0.2 * len(some) + later(group)), site)
+                rank = 1.8 + 0.2 * len(some)
+            yield Candidate(edit, Meaning(code, says, rank + later(group)), site)
 
 
 def _paths_into(scene: Scene, made: list[Variable]) -> dict[Any, list[tuple[Variable, int, int]]]:
@@ -284,7 +292,9 @@ def _paths_into(scene: Scene, made: list[Variable]) -> dict[Any, list[tuple[Vari
     for variable in made:
         for index, position in scene.flow.uses.get(variable, ()):
             equation = scene.equations[index]
-            paths.setdefault((equation.place, equation.name, position), []).append((variable, index, position))
+            paths.setdefault((equation.place, equation.name, position), []).append(
+                (variable, index, position)
+            )
     return paths
 
 

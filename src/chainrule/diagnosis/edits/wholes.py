@@ -30,6 +30,9 @@ def finished_gradients(scene: Scene) -> Iterator[Candidate]:
                 Edit(changes={variable: lambda g, values: g.T}),
                 Meaning("CR109", f"the gradient of {name} is transposed", 0.2),
             )
+        if len(shape) == 1 and shape[0] > 1:
+            backwards = Edit(changes={variable: lambda g, values: g[::-1]})
+            yield Candidate(backwards, Meaning("CR129", f"the gradient of {name} is flipped", 1.5))
         if len(shape) >= 2:
             yield from _turned(variable, name)
         elif len(shape) == 1 and shape[0] > 2:

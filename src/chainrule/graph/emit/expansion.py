@@ -29,7 +29,10 @@ def is_ours(primitive: Primitive) -> bool:
     """Whether a primitive is one of the engine's, which backends know by name: not a user's that is called alike.
 
     >>> import chainrule as cr
-    >>> is_ours(cr.ops.square), is_ours(cr.primitive("square(x)", forward=lambda x: x + 100, x=lambda g: g))
+    >>> def moved(x):
+    ...     return x + 100
+    >>> moved.__module__ = "yours"
+    >>> is_ours(cr.ops.square), is_ours(cr.primitive("square(x)", forward=moved, x=lambda g: g))
     (True, False)
     """
     module = getattr(primitive.forward, "__module__", None) or ""
