@@ -108,13 +108,18 @@ class Plan:
         self.keep, self.pull = scope["keep"], scope["pull"]
 
 
+def _is_ours(forward: Callable[..., Any] | None) -> bool:
+    module = getattr(forward, "__module__", None) or ""
+    return forward is None or module.split(".")[0] in ("chainrule", "_operator")
+
+
 class Primitive:
     """A differentiable function of arrays. Made by `primitive`; called like the function that it is."""
 
     __slots__ = (
         "_forwards", "arity", "broadcasts", "defaults", "differentiable", "elementwise", "forward",
-        "inputs", "name", "outputs", "parameters", "plain", "plans", "required", "rules", "selects", "text", "variadic",
-        "view",
+        "inputs", "known_as", "name", "outputs", "parameters", "plain", "plans", "required", "rules", "selects", "text",
+        "variadic", "view",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +129,8 @@ class Primitive:
     ) -> None:  # fmt: skip
         self.text, self.rules, self.forward = text, dict(rules), forward
         self.name, self.inputs, self.variadic, self.parameters = parse(text)
+        # Tables of what is known about a primitive go by this: a user's own `square` is not the engine's.
+        self.known_as = self.name if _is_ours(forward) else f"{self.name} of one's own"
         self.arity = -1 if self.variadic else len(self.inputs)
         self.required = {n for n, d in self.parameters.items() if d is REQUIRED}
         self.defaults = {n: d for n, d in self.parameters.items() if d is not REQUIRED}

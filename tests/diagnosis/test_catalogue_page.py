@@ -21,7 +21,7 @@ def test_an_example_is_what_its_code_says(example: Example) -> None:
     assert found - {example.code} <= {"CR000", "CR001"}, "one line, one mistake"
     assert all(
         f.error_after is not None and f.error_after < 1e-8 for f in report.findings if f.verdict == "wrong"
-    ) or (example.code == "CR304")
+    ) or example.code in ("CR304", "CR204", "CR205")  # shapes and movements are seen, not corrected
 
 
 @pytest.mark.parametrize("key", [k for k in PROGRAMS if k not in ("kink",)])

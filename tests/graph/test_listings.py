@@ -66,5 +66,3 @@ def test_a_long_function_is_derived_right() -> None:
     expected, g = cr.value_and_grad(long)(np.ones(4))
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     np.testing.assert_allclose(gradient, g, rtol=1e-10)
-
-

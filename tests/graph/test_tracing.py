@@ -295,6 +295,19 @@ def test_a_constant_tensor_into_which_a_traced_value_is_written_is_traced() -> N
     assert all(type(t) is cr.Tensor for t in made)
 
 
+@pytest.mark.parametrize("text", ["square(x)", "sum(x)", "tanh(x)", "relu(x)"])
+def test_an_own_primitive_is_not_taken_for_the_engines(text: str) -> None:
+    own = cr.primitive(text, forward=lambda x: 3 * x * x, x=lambda g, x: 6 * g * x)
+
+    def f(x: Any) -> Any:
+        return cr.ops.sum(own(x) * x)
+
+    assert "square(x)" in str(cr.trace(lambda x: own(x), x0)) or text != "square(x)"
+    with pytest.raises(UnsupportedError, match="no NumPy source for the primitive"):
+        cr.derive(f, x0)
+    np.testing.assert_allclose(cr.compile(cr.grad(f))(x0), cr.grad(f)(x0), rtol=1e-13)
+
+
 def test_a_function_that_reads_values_is_refused_while_tracing() -> None:
     with pytest.raises(UnsupportedError, match=r"about to read its values\n  at .*test_tracing"):
         cr.derive(lambda x: np.unique(x).sum(), np.arange(3.0))

@@ -103,8 +103,8 @@ class Equation:
 
     @property
     def name(self) -> str:
-        """The name of the primitive."""
-        return self.primitive.name
+        """What the primitive is known as: its name, unless a user's own is called as one of the engine's."""
+        return self.primitive.known_as
 
     @property
     def output(self) -> Variable:
@@ -251,7 +251,7 @@ def text(equation: Equation, names: Mapping[Variable, str]) -> str:
         if not (name in defaults and value is defaults[name]):
             arguments.append(f"{name}={shown(value, names)}")
     targets = ", ".join(names[v] for v in equation.outputs)
-    return f"{targets} = {equation.name}({', '.join(arguments)})"
+    return f"{targets} = {equation.primitive.name}({', '.join(arguments)})"
 
 
 def shown(value: Any, names: Mapping[Variable, str]) -> str:

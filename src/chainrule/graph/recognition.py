@@ -323,7 +323,11 @@ def recognised(graph: Graph) -> Graph:
 _OF_LOSSES = ("log_sigmoid", "-softplus", "binary_cross_entropy")
 _ACTIVATIONS: dict[str, list[Rule]] = {name: list(rules) for name, rules in FORWARD.items()}
 for _name, _rule in (
-    *[_formula(spelling, meaning) for spelling, meaning in FORMULAS.items() if not meaning.startswith(_OF_LOSSES)],
+    *[
+        _formula(spelling, meaning)
+        for spelling, meaning in FORMULAS.items()
+        if not meaning.startswith(_OF_LOSSES)
+    ],
     *[(name, rule) for name, rule in ALONG_AXES if rule is softmax_spelt_out],
 ):
     _ACTIVATIONS.setdefault(_name, []).append(_rule)
