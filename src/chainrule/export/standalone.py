@@ -82,7 +82,7 @@ def _require_ours(graph: Graph) -> None:
         if not is_ours(equation.primitive):
             where = f"\n  at {described_place(equation.place)}" if equation.place is not None else ""
             raise UnsupportedError(
-                f"{equation.name} is a primitive of your own, whose code is not NumPy source that can be written out"
+                f"{equation.primitive.name} is a primitive of your own, whose code is not NumPy source that can be written out"
                 f"{where}\nMake it of functions of chainrule instead."
             )
 
