@@ -43,7 +43,8 @@ def unsupported(equation: Equation, how: str = "") -> UnsupportedError:
     """The refusal of an equation, with its line."""
     where = f"\n  at {described_place(equation.place)}" if equation.place is not None else ""
     return UnsupportedError(
-        f"{equation.primitive.name} {how}cannot be exported to ONNX{where}\nONNX can be made of {', '.join(sorted(OPERATORS))}."
+        f"{equation.primitive.name} {how}cannot be exported to ONNX{where}\n"
+        f"ONNX can be made of {', '.join(sorted(OPERATORS))}."
     )
 
 

@@ -82,8 +82,8 @@ def _require_ours(graph: Graph) -> None:
         if not is_ours(equation.primitive):
             where = f"\n  at {described_place(equation.place)}" if equation.place is not None else ""
             raise UnsupportedError(
-                f"{equation.primitive.name} is a primitive of your own, whose code is not NumPy source that can be written out"
-                f"{where}\nMake it of functions of chainrule instead."
+                f"{equation.primitive.name} is a primitive of your own, whose code is not NumPy source that can be "
+                f"written out{where}\nMake it of functions of chainrule instead."
             )
 
 
