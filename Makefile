@@ -27,7 +27,9 @@ check: $(VENV)/.has-test $(VENV)/.has-lint $(VENV)/.has-oracles ## style, types,
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto tests/oracles/test_jax.py
-	$(BIN)/python -m pytest -n auto tests/oracles --ignore-glob='*/test_jax.py' --ignore=tests/oracles/torch_facade
+	$(BIN)/python -m pytest -n auto tests/oracles/test_llvm_backend.py
+	$(BIN)/python -m pytest -n auto tests/oracles --ignore-glob='*/test_jax.py' \
+	    --ignore-glob='*/test_llvm_backend.py' --ignore=tests/oracles/torch_facade
 	$(BIN)/python -m pytest -n auto tests/oracles/torch_facade
 	$(BIN)/python tests/diagnosis/score.py --quick
 
@@ -38,8 +40,8 @@ clean: ## remove everything that these targets made, .venv included
 	rm -rf $(VENV) runs .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache build dist
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# One thread for each test process: together they would ask for more than there are cores. JAX, PyTorch, and PyTorch
-# with its own test tables get processes of their own: all in one, PyTorch has crashed.
+# One thread for each test process: together they would ask for more than there are cores. JAX, native code, PyTorch, and
+# PyTorch with its own test tables get processes of their own: all in one, PyTorch has crashed, and once LLVM's linker.
 test check: export OPENBLAS_NUM_THREADS := 1
 test check: export OMP_NUM_THREADS := 1
 
