@@ -4,7 +4,7 @@ A generator takes the Scene and yields Candidates; importing its module enters i
 a search that has explained everything may stop.
 """
 
-from chainrule.diagnosis.edits import functions, paths, products, wholes, operands, factors  # isort: skip
+from chainrule.diagnosis.edits import functions, paths, places, products, wholes, operands, factors  # isort: skip
 from chainrule.diagnosis.edits.candidates import GENERATORS, Candidate, Generator, Meaning
 
 POOLED = (
@@ -24,6 +24,7 @@ __all__ = [
     "Meaning",
     "functions",
     "paths",
+    "places",
     "products",
     "wholes",
 ]
