@@ -63,8 +63,8 @@ def position(where: Place) -> tuple[str, int, int]:
 def described_place(where: Place) -> str:
     """A place as it appears in messages: file, line, and the text of the line where it can be read.
 
-    >>> described_place((compile("x = 1", "model.py", "exec"), 0))
-    'model.py, line 1'
+    >>> described_place((compile("x = 1", "typed-in", "exec"), 0))
+    'typed-in, line 1'
     """
     file, line, _ = position(where)
     text = linecache.getline(file, line).strip()
