@@ -113,6 +113,16 @@ class NativeLoop:
             first += count
             yield losses
 
+    def once(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
+        """As `chunks`, for all rows that `order` names: those that fill no batch form a smaller one at the end.
+
+        With the losses comes the number of rows of each.
+        """
+        whole = len(order) - len(order) % batch_size
+        for part, size in ((order[:whole], batch_size), (order[whole:], len(order) - whole)):
+            if len(part):
+                yield from ((losses, size) for losses in self.chunks(part, size))
+
     def _checked(self, order: np.ndarray, batch_size: int) -> np.ndarray:
         order = np.ascontiguousarray(order, np.int64).reshape(-1)
         if not 0 < batch_size <= max(self._rows, 1):

@@ -13,7 +13,7 @@ from chainrule.diagnosis.constants import Constants
 from chainrule.diagnosis.sweep import Flow, Site, Standing, Swept, Values
 from chainrule.diagnosis.wording import spelled
 from chainrule.graph.ir import Equation, Literal, Variable, all_names
-from chainrule.lines import described_place, position
+from chainrule.lines import described_place
 
 Series = tuple[Variable, ...]
 """One Variable for each time that a line was run."""
@@ -204,10 +204,6 @@ class Scene:
     def line(self, site: Site | None) -> str | None:
         """The user's line of a site."""
         return None if site is None or site.equation.place is None else described_place(site.equation.place)
-
-    def line_number(self, site: Site) -> str:
-        """`, line 12`, for a sentence."""
-        return "" if site.equation.place is None else f" (line {position(site.equation.place)[1]})"
 
     # what values are -------------------------------------------------------------------------------------------
 

@@ -14,15 +14,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.diagnosis.holding import Holding, Path, arrays_in, short_names
-from chainrule.diagnosis.problem import Arrays, as_array
+from chainrule.diagnosis.problem import as_array
 from chainrule.errors import InputError
 from chainrule.graph.surroundings import Snapshot
 from chainrule.graph.tracing import leaf_names, name_of, parameter_names
 from chainrule.primitives import described
 from chainrule.trees import children, leaves, mapped
-
-Moved = Arrays
-"""How far each parameter moved, by its number: before minus after."""
 
 
 class Step:

@@ -95,18 +95,15 @@ class Loop:
             state = self._state if self._native is None else self._native.state
             self._native, self._data = NativeLoop(self._step, state, data), data
         order = None if shuffle is None else np.random.default_rng(shuffle)
-        losses = [self._epoch(self._native, order, batch_size) for _ in range(epochs)]
+        losses = [part for _ in range(epochs) for part in self._epoch(self._native, order, batch_size)]
         return np.concatenate(losses) if losses else np.empty(0)
 
     def _epoch(
         self, native: NativeLoop, order: np.random.Generator | None, size: int
-    ) -> NDArray[Any]:  # fmt: skip
+    ) -> list[NDArray[Any]]:  # fmt: skip
         rows = len(self._data[0])
         drawn = np.arange(rows) if order is None else order.permutation(rows)
-        size = min(size, rows)
-        whole = rows - rows % size
-        losses = native.run(drawn[:whole], size)
-        return np.append(losses, native.run(drawn[whole:], rows - whole)) if whole < rows else losses
+        return [losses for losses, _ in native.once(drawn, min(size, rows))]
 
 
 def _is_other(new: Any, old: Any) -> bool:

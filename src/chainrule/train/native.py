@@ -104,15 +104,10 @@ class NativeSteps:
         """The losses of the steps, in order, with the rows of each: the last mini-batch may have fewer."""
         self.prepare(batch)
         self._take_over()
-        whole = len(drawn) - len(drawn) % batch
         try:
-            done = [(losses, batch) for losses in self.loop.chunks(drawn[:whole], batch)] if whole else []
-            if whole < len(drawn):
-                size = len(drawn) - whole
-                done += [(losses, size) for losses in self.loop.chunks(drawn[whole:], size)]
+            return list(self.loop.once(drawn, batch))
         finally:
             self._show()
-        return done
 
     def prepare(self, batch: int) -> None:
         """Compile the steps for mini-batches of a size, and for a smaller last one.

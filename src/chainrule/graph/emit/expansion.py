@@ -61,10 +61,6 @@ def expanded(graph: Graph, compound: Set[str] = COMPOUND) -> Graph:
     return rewritten(graph, _RULES)
 
 
-def _is_compound(equation: Equation) -> bool:
-    return equation.name in COMPOUND and is_ours(equation.primitive)
-
-
 def _expanded_once(graph: Graph, compound: Set[str]) -> Graph:
     trace = Trace()
     trace.backward = True

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from chainrule.errors import InputError
-from chainrule.graph.emit.expansion import is_ours
 from chainrule.graph.ir import Equation, Graph, Literal, Variable, replaced, variables_in
 from chainrule.namespace import namespace_of
 from chainrule.rules.index import is_basic
@@ -168,7 +167,7 @@ class _Evaluation:
             n: replaced(p, lambda v: self.fixed.get(v, self.values[v]))
             for n, p in equation.parameters.items()
         }
-        special = _SPECIAL.get(equation.name) if is_ours(equation.primitive) else None
+        special = _SPECIAL.get(equation.name)
         out = None if special is None else special(self, equation, *arrays, **parameters)
         try:
             if out is None:
