@@ -33,7 +33,7 @@ check: $(VENV)/.has-test $(VENV)/.has-lint $(VENV)/.has-oracles ## style, types,
 	$(BIN)/python -m pytest -n auto tests/oracles/torch_facade
 	$(BIN)/python tests/diagnosis/score.py --quick
 
-bench: $(VENV)/.has-oracles $(VENV)/.has-jit $(VENV)/.has-sklearn ## our speed and memory beside those of the other libraries
+bench: $(VENV)/.has-oracles $(VENV)/.has-jit $(VENV)/.has-sklearn $(VENV)/.has-bench ## our speed and memory beside those of the other libraries
 	$(BIN)/python -m benchmarks
 
 clean: ## remove everything that these targets made, .venv included
