@@ -263,3 +263,13 @@ def test_a_function_without_floating_point_results_is_refused() -> None:
 def test_an_order_below_one_is_refused() -> None:
     with pytest.raises(InputError, match="the order is 1 or more"):
         cr.check_grads(ops.sin, (X,), order=0)
+
+
+def test_an_array_is_not_taken_for_a_tuple_of_its_rows() -> None:
+    W, loss = np.ones((2, 2)), lambda a, b=1.0: (a * b).sum()
+    for call in (
+        lambda: cr.check_grads(loss, W), lambda: cr.hvp(loss, W, W), lambda: cr.jvp(loss, (W,), W),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=r"float64 of shape \(2, 2\); for one argument, write \(x,\)"):
+            call()
+    assert cr.check_grads(loss, (W,)).arrays == 1

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 Program = Callable[[Any, Any], Any]
 UPDATES: dict[str, Program] = {}
-REFUSED: dict[str, Program] = {}
-"""Programs that overwrite what the gradient needs: an error, here and in PyTorch."""
+OVERWRITING: dict[str, Program] = {}
+"""Programs that overwrite what the gradient needs: right here, an error in PyTorch."""
 
 
 def update(program: Program) -> Program:
@@ -19,8 +21,8 @@ def update(program: Program) -> Program:
     return program
 
 
-def refused(program: Program) -> Program:
-    REFUSED[program.__name__] = program
+def overwriting(program: Program) -> Program:
+    OVERWRITING[program.__name__] = program
     return program
 
 
@@ -225,7 +227,7 @@ def a_reduction_of_a_changed_part(x: Any, v: Any) -> Any:
     return z * v[0], (part * part).sum()
 
 
-@refused
+@overwriting
 def a_factor_is_overwritten(x: Any, v: Any) -> Any:
     z = x * 1.0
     y = z * z
@@ -233,14 +235,14 @@ def a_factor_is_overwritten(x: Any, v: Any) -> Any:
     return y
 
 
-@refused
+@overwriting
 def a_factor_is_overwritten_by_the_product(x: Any, v: Any) -> Any:
     z = x * 1.0
     z[1:] = z[:-1] * v
     return z
 
 
-@refused
+@overwriting
 def a_result_is_overwritten(x: Any, v: Any) -> Any:
     z = (x * x + 1.0) ** 0.5
     y = 1.0 / z
@@ -249,7 +251,7 @@ def a_result_is_overwritten(x: Any, v: Any) -> Any:
     return w
 
 
-@refused
+@overwriting
 def a_view_of_a_factor_is_overwritten(x: Any, v: Any) -> Any:
     z = x * 1.0
     y = z[1:3]
@@ -258,10 +260,40 @@ def a_view_of_a_factor_is_overwritten(x: Any, v: Any) -> Any:
     return w
 
 
-@refused
+@overwriting
 def a_factor_is_overwritten_through_a_view(x: Any, v: Any) -> Any:
     z = x * 1.0
     w = z * v[0]
     y = z[1:3]
     y -= 1.0
     return w
+
+
+@overwriting
+def a_result_is_normalised(x: Any, v: Any) -> Any:
+    z = np.exp(x)
+    z /= z.sum()
+    return np.log(z) * v[0]
+
+
+@overwriting
+def a_buffer_is_filled_from_itself(x: Any, v: Any) -> Any:
+    z = x * v[0]
+    for i in range(1, 5):
+        z[i] = np.tanh(z[i - 1] * z[i])
+        z *= z[i]
+    return z * z
+
+
+@overwriting
+def one_memory_is_changed_again_and_again(x: Any, v: Any) -> Any:
+    z = (x * 1.0).reshape(5, 1) * v
+    y = z.T[::-1, 1:4]
+    w = np.sin(y) * y
+    y *= w
+    z[[0, 2]] = np.cos(z[[1, 3]])
+    z[2, ...] **= 2
+    u = np.exp(z)
+    u[3, 1:] += z[1, :-1]
+    z += u
+    return w * y + (z * u)[1:4, :].T[0:4]

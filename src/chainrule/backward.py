@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import AnomalyError, FreedGraphError, ModifiedError, RuleError
-from chainrule.inplace import Change, change_since, latest, next_order
+from chainrule.inplace import Change, Seals, change_since, elements_at, latest, next_order, seal
 from chainrule.lines import Place, described_place
 from chainrule.modes import ANOMALY, mode
 from chainrule.namespace import is_array, namespace_of
@@ -25,14 +25,15 @@ Hook = Callable[[Any], Any]
 
 
 class Watch:
-    """What the user wants to know of a node: its gradient, if it shall be kept, and hooks."""
+    """What is unusual about a node: its gradient is kept, there are hooks, or sealed arrays among its residuals."""
 
-    __slots__ = ("grad", "hooks", "retains")
+    __slots__ = ("grad", "hooks", "retains", "seals")
 
     def __init__(self, retains: bool) -> None:
         self.grad: Any = None
         self.hooks: tuple[Hook, ...] = ()
         self.retains = retains
+        self.seals: Seals = ()
 
 
 class Node:
@@ -123,6 +124,7 @@ def sweep(  # noqa: C901 - the hot path
         node, g = pending.pop(heappop(heap))
         if node.watch is not None:
             g = _seen(node.watch, g, deposit)
+            _check_seals(node, node.watch)
         if node in sinks:
             totals[node] = g
             continue
@@ -130,7 +132,7 @@ def sweep(  # noqa: C901 - the hot path
         if plan is None or kept is None:
             raise FreedGraphError(_freed(node))
         if node.order < latest[0]:
-            _check_unmodified(node, plan, kept)
+            kept = node.kept = _as_recorded(node, plan, kept)
         if residuals is not None:
             kept = residuals(node)
         xp = _namespace_of_cotangent(g) if plan.wants_xp else None
@@ -207,7 +209,7 @@ def _pulled_behind_selection(
     moved = _moved(plan, mask, kept)
     for index, parent, passed in zip(plan.needed, node.parents, moved, strict=True):
         if primitive.selects:
-            passed = _left_out(primitive, index, data_of(kept[plan.kinds.index(0)]), node, passed)
+            passed = _left_out(primitive, index, _values(kept[plan.kinds.index(0)]), node, passed)
         passed = None if passed is None else _as_far_as(passed, parent.shape)
         if -parent.order in pending:  # it is zero only where it is zero on all paths
             known = untaken.get(parent.order)
@@ -229,6 +231,11 @@ def _moved(plan: Plan, mask: Any, kept: tuple[Any, ...]) -> list[Any]:
     xp = namespace_of(mask)
     taken = xp.astype(xp.logical_not(mask), xp.float64)
     return [part == 0 for part in plan.pull(taken, xp, kept)]
+
+
+def _values(condition: Any) -> Any:
+    """The array of a recorded sweep's Tensor; what is traced stays so."""
+    return condition if getattr(condition, "is_traced", False) else data_of(condition)
 
 
 def _left_out(primitive: Primitive, index: int, condition: Any, node: Node, mask: Any) -> Any:
@@ -316,21 +323,32 @@ def _freed(node: Node) -> str:
     )
 
 
-def _check_unmodified(node: Node, plan: Plan, kept: tuple[Any, ...]) -> None:
-    for value, kind in zip(kept, plan.kinds, strict=True):
-        if type(value) is np.ndarray:
-            change = change_since(value, node.order)
-            if change is not None:
-                raise ModifiedError(_modified(node, plan.primitive, value, kind, change))
-        elif type(value) is tuple and kind is not None:
-            _check_unmodified_parts(node, plan.primitive, value, kind)
+def _as_recorded(node: Node, plan: Plan, kept: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The residuals with the elements that they had when they were kept, whatever was changed in place since."""
+    return tuple(
+        tuple(_before(node, plan.primitive, part, kind) for part in value)
+        if type(value) is tuple and kind is not None
+        else _before(node, plan.primitive, value, kind)
+        for value, kind in zip(kept, plan.kinds, strict=True)
+    )
 
 
-def _check_unmodified_parts(node: Node, primitive: Primitive, values: tuple[Any, ...], kind: int) -> None:
-    for value in values:
-        change = change_since(value, node.order) if type(value) is np.ndarray else None
-        if change is not None:
-            raise ModifiedError(_modified(node, primitive, value, kind, change))
+def _before(node: Node, primitive: Primitive, value: Any, kind: int | None) -> Any:
+    change = change_since(value, node.order) if type(value) is np.ndarray else None
+    if change is None:
+        return value
+    if change.final > node.order:
+        raise ModifiedError(_modified(node, primitive, value, kind, change))
+    return elements_at(value, node.order, change)
+
+
+def _check_seals(node: Node, watch: Watch) -> None:
+    for array, before in watch.seals:
+        if seal(array) != before:
+            raise ModifiedError(
+                f"an array, {described(array)}, is needed for the gradient of {node.name} but was changed in place "
+                f"after it was used\n  used at {node.line}\nChange a copy instead, or change it after backward()."
+            )
 
 
 def _modified(node: Node, primitive: Primitive, value: Any, kind: int | None, change: Change) -> str:

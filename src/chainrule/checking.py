@@ -15,7 +15,7 @@ from chainrule.namespace import is_array
 from chainrule.rules.elementwise import multiply
 from chainrule.rules.reduce import sum as sum_
 from chainrule.tensor import check_differentiable
-from chainrule.transforms import sum_of, value_and_grad
+from chainrule.transforms import check_arguments, sum_of, value_and_grad
 from chainrule.trees import leaves, mapped
 from chainrule.typing import Tree
 
@@ -60,6 +60,7 @@ def check_grads(
     """
     if order < 1:
         raise InputError(f"check_grads(order={order}): the order is 1 or more")
+    check_arguments("check_grads", args=args)
     args = _in_float64(tuple(args))
     rng = np.random.default_rng(seed)
     errors: list[float] = []

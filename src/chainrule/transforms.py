@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,7 @@ def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tup
     >>> tangent
     array([2., 2.])
     """
+    check_arguments("jvp", primals=primals, tangents=tangents)
     if len(primals) != len(tangents):
         raise InputError(f"jvp: {len(primals)} primals, but {len(tangents)} tangents")
     for primal, tangent in zip(primals, tangents, strict=True):
@@ -126,6 +127,23 @@ def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tup
     return _handed_out(result, nested), _handed_out(tangent, nested)
 
 
+def check_arguments(caller: str, **given: Any) -> None:
+    """Raise InputError for what is no tuple (or list) of a function's arguments: an array would be taken apart by rows.
+
+    >>> check_arguments("hvp", primals=np.ones(2))
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.InputError: hvp: primals is a tuple with an element for each argument of the function,
+    but was given float64 of shape (2,); for one argument, write (x,)
+    """
+    for name, value in given.items():
+        if not isinstance(value, (tuple, list)):
+            raise InputError(
+                f"{caller}: {name} is a tuple with an element for each argument of the function, but was given "
+                f"{described(value)}; for one argument, write (x,)"
+            )
+
+
 def sum_of(terms: Iterable[Any]) -> Any:
     """The sum of scalars; 0.0 of none."""
     return sum(terms, 0.0)
@@ -137,6 +155,7 @@ def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any
     >>> hvp(lambda x: (x**3).sum(), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     array([ 6., 12.])
     """
+    check_arguments("hvp", primals=primals, tangents=tangents)
     argnums = tuple(range(len(primals)))
 
     def along(*args: Any) -> Any:
@@ -256,7 +275,13 @@ def _as_input(value: Any, f: Function, position: int, path: str) -> Tensor:
     what = f"{_name(f)}, argument {position}{path}"
     if isinstance(value, Tensor):
         check_differentiable(value._data, what)
-        return positive(value) if value.requires_grad else type(value)(value._data, True)
+        data = value._data
+        found: Tensor = (
+            positive(value)
+            if value.requires_grad
+            else value._wrapped(data, Node.leaf(data.shape, data.dtype))
+        )
+        return found
     if not is_array(value) and not isinstance(value, SCALARS):
         raise InputError(
             f"{what} is {described(value)} of type {type(value).__name__}, which is neither an array nor a number"
@@ -307,15 +332,27 @@ def _gradients(
     tensors = {t._current_node(): t for tree in inputs for t in _list(tree)}
     found: dict[Tensor, Any] = {}
     for out, g in zip(outputs, cotangents, strict=True):
-        start = out._current_node() if isinstance(out, Tensor) else None
-        if start is not None:
-            seed = out._one() if g is None else g
+        for end in _ends(out, tensors.values()):
+            start = end._current_node()
+            if start is None:
+                continue
+            seed = end._one() if g is None else g
             retain = retain or create_graph or len(outputs) > 1
-            swept = sweep_from(out, start, seed, tensors.keys(), None, create_graph, retain)
+            swept = sweep_from(end, start, seed, tensors.keys(), None, create_graph, retain)
             for node, value in swept.items():
                 t = tensors[node]
                 found[t] = found[t] + value if t in found else value
     return found
+
+
+def _ends(out: Any, inputs: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Where to sweep back from: from a façade's tensor, the Symbol that it holds knows the way to other Symbols."""
+    if isinstance(out, Tensor):
+        held = out._data
+        if not isinstance(held, Tensor) or any(not t.is_traced for t in inputs):
+            yield out
+        if isinstance(held, Tensor) and any(t.is_traced for t in inputs):
+            yield held
 
 
 def _filled(inputs: list[Tree], found: dict[Tensor, Any]) -> tuple[Tree, ...]:

@@ -290,3 +290,20 @@ def test_tensors_of_the_facades_are_taken_as_arrays() -> None:
 def test_muted_codes_are_not_reported() -> None:
     report = check(loss, PARAMETERS, backward("mean"), mute=("CR115",))
     assert report.ok and "CR115" not in str(report)
+
+
+def test_a_function_that_cannot_be_called_with_the_arguments() -> None:
+    def loss(W: Any, b: Any) -> Any:
+        return ((W @ b) ** 2).sum()
+
+    def by_hand(W: Any, b: Any) -> Any:
+        return 2 * np.outer(W @ b, b), 2 * W.T @ (W @ b)
+
+    W, b = np.arange(6.0).reshape(3, 2), np.ones(2)
+    assert check(loss, (W, b), by_hand).ok
+    with pytest.raises(
+        InputError, match=r"loss\(.*1 argument: missing.*a list, which is one argument.*\(W, b\)"
+    ):
+        check(loss, [W, b], by_hand)
+    with pytest.raises(InputError, match=r"\(b\) cannot be called with 2 arguments: too many"):
+        check(loss, (W, b), lambda b: b)

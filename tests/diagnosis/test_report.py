@@ -44,3 +44,41 @@ def test_html_shows_the_same_and_is_escaped() -> None:
 def test_a_right_report_is_short() -> None:
     W = np.array([0.5])
     assert str(check(loss, (W,), (2 * np.tanh(W) * (1 - np.tanh(W) ** 2),))) == "✓ W: CR000 correct"
+
+
+def finding(parameter: str, correction: str | None, error: float = 1.0, code: str = "CR105") -> Finding:
+    said = f"In the gradient of {parameter}: a factor is lost."
+    return Finding(parameter, code, "part lost", said, "wrong", error, error / 1e9, correction)
+
+
+def test_one_mistake_in_several_gradients_is_said_once() -> None:
+    findings = [
+        finding("W1", "d_Z = P - Y\nd_W1 = X.T @ d_Z"),
+        Finding("b", "CR000", "correct", "", "correct", 0.0),
+        finding("b1", "d_Z = P - Y\nd_b1 = np.sum(d_Z)", 3.0),
+        finding("W2", "d_W2 = 1", code="CR104"),
+    ]
+    report = Report(findings)
+    assert str(report).splitlines() == [
+        "✗ W1, b1: CR105 part lost   relative error 3 → 3e-09 when corrected",
+        "    In the gradients of W1 and b1: a factor is lost.",
+        "        d_Z = P - Y",
+        "        d_W1 = X.T @ d_Z",
+        "        d_b1 = np.sum(d_Z)",
+        "✓ b: CR000 correct",
+        "✗ W2: CR104 part lost   relative error 1 → 1e-09 when corrected",
+        "    In the gradient of W2: a factor is lost.",
+        "        d_W2 = 1",
+    ]
+    assert "<code>W1, b1</code>" in report._repr_html_()
+    assert [f["parameter"] for f in json.loads(report.to_json())["findings"]] == ["W1", "b", "b1", "W2"]
+
+
+def test_corrections_that_use_a_name_for_different_values_stay_apart() -> None:
+    text = str(Report([finding("a", "d = 1\nd_a = d"), finding("b", "d = 2\nd_b = d")]))
+    assert [line.strip() for line in text.splitlines()[2:]] == ["d = 1", "d_a = d", "d = 2", "d_b = d"]
+
+
+def test_long_sentences_are_wrapped() -> None:
+    long = Finding("W", "CR199", "unknown", "word " * 60, "unknown", 0.5)
+    assert max(map(len, str(Report([long], notes=("note " * 50,))).splitlines())) <= 116

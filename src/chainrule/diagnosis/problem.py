@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -45,6 +46,23 @@ def as_array(value: Any) -> Any:
     return value
 
 
+def _check_call(function: Callable[..., Any], given: tuple[Any, ...], args: Any) -> None:
+    """Raise InputError for a function that cannot be called with the arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some builtins have none
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        advice = "" if type(args) is tuple else f"; args is a {type(args).__name__}, which is one argument"
+        raise InputError(
+            f"check: {name_of(function)}{signature} cannot be called with {len(given)} "
+            f"argument{'' if len(given) == 1 else 's'}: {error}{advice}. For several arguments, args is a tuple: "
+            f"({', '.join(signature.parameters)})"
+        ) from None
+
+
 class Problem:
     """A loss with the arguments at which its gradient is claimed.
 
@@ -63,6 +81,8 @@ class Problem:
         self.paths = [(i, path) for i, tree in enumerate(self.given) for path, _ in leaves(tree)]
         self.names = leaf_names(loss, self.given, {})
         self.function = claimed if callable(claimed) else None
+        for function in filter(None, (self.loss, self.function)):
+            _check_call(function, self.given, args)
         self.claims = self.paired(self.function(*self.copied()) if self.function else claimed)
         found = [leaf for _, leaf in leaves(self.given)]
         claims = self.claims.values()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import asdict, dataclass, field
+import math
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 MARKS = {"correct": "✓", "convention": "✓", "wrong": "✗", "unknown": "✗", "undecided": "?"}
@@ -42,11 +46,12 @@ class Finding:
         proof = "" if self.error_after is None else f" → {self.error_after:.1g} when corrected"
         lines = [head if self.code == "CR000" else f"{head}   relative error {self.error:.2g}{proof}"]
         if self.sentence:
-            lines.append(_indented(self.sentence))
+            lines.append(_indented(_wrapped(self.sentence)))
         if self.correction and not self.ok:
             lines.append(_indented(self.correction, 8))
         if self.alternatives:
-            lines.append(_indented("fits as well: " + ", ".join(f"{c} {t}" for c, t in self.alternatives)))
+            fits = ", ".join(f"{c} {t}" for c, t in self.alternatives)
+            lines.append(_indented(_wrapped(f"fits as well: {fits}")))
         return "\n".join(lines)
 
 
@@ -54,9 +59,59 @@ def _indented(text: str, by: int = 4) -> str:
     return "\n".join(" " * by + line for line in text.splitlines())
 
 
+def _wrapped(text: str) -> str:
+    """Sentences in lines that fit on a page."""
+    lines = (
+        textwrap.wrap(line, 112, break_long_words=False, break_on_hyphens=False) for line in text.splitlines()
+    )
+    return "\n".join(part for line in lines for part in line or [""])
+
+
+def joined(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, those of one mistake in the gradients of several parameters as one.
+
+    >>> said = "In the gradient of %s: the sign is flipped."
+    >>> print(*joined(Finding(name, "CR104", "sign", said % name, "wrong", 2.0) for name in "ab"))
+    ✗ a, b: CR104 sign   relative error 2
+        In the gradients of a and b: the sign is flipped.
+    """
+    groups: dict[Any, list[Finding]] = {}
+    for one in findings:
+        said = one.sentence.removeprefix(f"{_OF}{one.parameter}")
+        groups.setdefault((one.code, one.verdict, one.title, one.alternatives, said), []).append(one)
+    return [_as_one(group) for group in groups.values()]
+
+
+_OF = "In the gradient of "
+
+
+def _as_one(group: list[Finding]) -> Finding:
+    first, names = group[0], [one.parameter for one in group]
+    if len(group) == 1:
+        return first
+    several = f"In the gradients of {', '.join(names[:-1])} and {names[-1]}"
+    proofs = [one.error_after for one in group if one.error_after is not None]
+    return replace(
+        first,
+        parameter=", ".join(names),
+        sentence=re.sub(rf"^{_OF}{re.escape(names[0])}", lambda _: several, first.sentence),
+        error=max((one.error for one in group), key=lambda error: (math.isnan(error), error)),
+        error_after=max(proofs, default=None),
+        correction=_as_one_program([one.correction for one in group if one.correction]) or None,
+    )
+
+
+def _as_one_program(corrections: list[str]) -> str:
+    """The assignments of several programs, each once; all of them where a name stands for different values."""
+    lines = [line for correction in corrections for line in correction.splitlines()]
+    once = list(dict.fromkeys(lines))
+    names = {line.partition(" = ")[0] for line in once}
+    return "\n".join(once if len(names) == len(once) else lines)
+
+
 @dataclass(frozen=True)
 class Report:
-    """The findings for all parameters; `print(report)` shows them.
+    """The findings for all parameters; `print(report)` shows them, one mistake that is seen in several as one.
 
     `ok` is True where nothing is wrong: the claimed gradient is correct, correct up to a stated convention, or
     cannot be told from a correct one. `notes` say what one should know about the check itself; `stopped` is None,
@@ -74,9 +129,12 @@ class Report:
         """Whether nothing is wrong."""
         return all(f.ok or f.code in self.muted for f in self.findings)
 
+    def _shown(self) -> list[Finding]:
+        return joined(f for f in self.findings if f.code not in self.muted)
+
     def __str__(self) -> str:
-        shown = [str(f) for f in self.findings if f.code not in self.muted]
-        said = [f"note: {note}" for note in self.notes]
+        shown = [str(f) for f in self._shown()]
+        said = [_wrapped(f"note: {note}") for note in self.notes]
         return "\n".join([*shown, *said, *([f"stopped: {self.stopped}"] if self.stopped else [])])
 
     def __repr__(self) -> str:
@@ -91,7 +149,7 @@ class Report:
         return json.dumps(content, indent=2, ensure_ascii=False)
 
     def _repr_html_(self) -> str:
-        rows = "".join(_row(f) for f in self.findings if f.code not in self.muted)
+        rows = "".join(_row(f) for f in self._shown())
         said = "".join(f"<p>{html.escape(note)}</p>" for note in (*self.notes, *filter(None, [self.stopped])))
         head = "".join(
             f"<th style='text-align:left'>{h}</th>" for h in ("", "parameter", "finding", "relative error")

@@ -52,7 +52,7 @@ class _History:
         self.nodes = _in_order(last)
         self.known: dict[Node, Any] = {last: value} | {n: t._data for n, (_, t) in _tensors(frame).items()}
         self.kept: set[Variable] = set()
-        self._constants: dict[int, Variable] = {}
+        self._constants: dict[Any, Variable] = {}
         names = {n: name for n, (name, _) in _tensors(frame).items()}
         for node in self.nodes:
             self._note_values(node)
@@ -145,12 +145,21 @@ class _History:
         if np.ndim(value) == 0:
             weak = type(value) in (bool, int, float)
             return Literal(value) if weak else Literal(value.item(), (), value.dtype)
-        known = self._constants.get(id(value))
+        # The engine keeps copies of small arrays: they are told by their elements.
+        array = np.asarray(value)
+        key = (array.shape, array.dtype, array.tobytes())
+        known = self._constants.get(key)
         if known is None:
-            known = Variable(np.asarray(value).view(), name_of_array(value, self.frame))
-            self._constants[id(value)] = known
+            name = name_of_array(value, self.frame) or name_of_array(value, self.frame, _equal)
+            known = self._constants[key] = Variable(array.view(), name)
             self.kept.add(known)
         return known
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if not isinstance(one, np.ndarray) or one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
 
 
 def _in_order(last: Node) -> list[Node]:
