@@ -1,8 +1,12 @@
 """`chainrule search`: which networks it tries, which it keeps, and that the best can be had again."""
 
+import itertools
 import json
 import math
 import shlex
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from chainrule.cli import main, program
 from chainrule.data import load
 from chainrule.errors import DivergedError, OptionError
 from chainrule.train import Settings, TableTraining, load_model
-from chainrule.train.searching import CHOICES, Search, Trial, candidates
+from chainrule.train.searching import CHOICES, Deadline, Search, Trial, candidates
 
 
 def search(epochs: int = 40, trials: int = 6, **given: Any) -> Search:
@@ -165,6 +169,84 @@ def test_ctrl_c_before_anything_is_learned_is_raised(monkeypatch: pytest.MonkeyP
         found.run()
 
 
+# at the same time -------------------------------------------------------------------------------------------------
+
+
+def wide(jobs: int | None = None, **options: Any) -> Search:
+    """Networks of which some are native code and some, because of dropout, are not."""
+    given = {"dropout": [0.0, 0.2], "hidden": [(8,), (32,)], "activation": ["tanh", "relu"]}
+    tried = [
+        replace(one, compile="no" if one.dropout else "yes")
+        for one in candidates(Settings(epochs=40), given, 8)
+    ]
+    found = Search.prepare(load("iris"), "species", tried)
+    found.run(jobs=jobs, **options)
+    return found
+
+
+def test_threads_change_nothing() -> None:
+    pytest.importorskip("llvmlite")
+    told: dict[int, list[tuple[int, int, int]]] = {1: [], 4: []}
+    serial, threaded = (
+        wide(jobs, tell=lambda rung, done, trial, of=of: of.append((rung, done, trial.number)))
+        for jobs, of in told.items()
+    )
+    assert {trial.training.run.is_native for trial in threaded.trials} == {True, False}
+    assert told[1] == told[4] and len(told[1]) == 8 + 4 + 2 + 1
+    for one, other in zip(serial.ranked(), threaded.ranked(), strict=True):
+        assert (one.number, one.loss, len(one.training.history)) == (
+            other.number, other.loss, len(other.training.history),
+        )  # fmt: skip
+        for name, array in one.training.network.state_dict().items():
+            np.testing.assert_array_equal(array, other.training.network.state_dict()[name])
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_only_native_networks_are_trained_in_threads(jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    seen: dict[bool, set[str]] = {True: set(), False: set()}
+    together, begun, train = threading.Barrier(2), itertools.count(), Trial.train
+
+    def noted(trial: Trial, *options: Any) -> None:
+        native = trial.training.run.is_native
+        seen[native].add(threading.current_thread().name)
+        if native and jobs > 1 and next(begun) < 2:
+            together.wait(timeout=20)  # the first two are in here at once, or this fails
+        train(trial, *options)
+
+    monkeypatch.setattr(Trial, "train", noted)
+    wide(jobs)
+    main = threading.main_thread().name
+    assert seen[False] == {main}
+    assert seen[True] == {main} if jobs == 1 else main not in seen[True]
+
+
+def test_ctrl_c_ends_the_threads_after_their_epoch() -> None:
+    pytest.importorskip("llvmlite")
+
+    def interrupt(rung: int, done: int, trial: Trial) -> None:
+        raise KeyboardInterrupt
+
+    tried = [
+        Settings(epochs=1_000_000, patience=0, compile="yes", seed=3, rate=r) for r in (0.001, 0.01, 0.02)
+    ]
+    found = Search.prepare(load("iris"), "species", tried)
+    found.trials[0].finished = True  # so that something is told at once
+    start = time.perf_counter()
+    assert found.run(tell=interrupt, jobs=3) == "interrupted"
+    assert time.perf_counter() - start < 30
+    lengths = [len(trial.training.history) for trial in found.trials]
+    time.sleep(0.05)
+    assert [len(trial.training.history) for trial in found.trials] == lengths, "nothing goes on"
+    assert all(0 <= length < 200_000 for length in lengths)
+
+
+@pytest.mark.parametrize("jobs", [0, -1, True, 1.5])
+def test_a_number_of_jobs_that_is_none(jobs: Any) -> None:
+    with pytest.raises(OptionError, match=f"--jobs {jobs}: it must be a whole number of at least 1"):
+        search().run(jobs=jobs)
+
+
 # the command ------------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +268,8 @@ def test_the_command_that_it_tells_trains_the_same_file(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert lines[0] == "penguins · 6 networks · 6 to epoch 10, 3 to epoch 20, 2 to epoch 40"
-    assert [line.split(":")[0] for line in lines[1:4]] == ["epoch 10", "epoch 20", "epoch 40"]
+    assert lines[1].startswith("  category  island, sex (11 missing): ") and lines[2].startswith("  numeric")
+    assert [line.split(":")[0] for line in lines[3:6]] == ["epoch 10", "epoch 20", "epoch 40"]
     assert "validation loss" in result.output and "test rows" in result.output
     saved = (tmp_path / "found/penguins.safetensors").read_bytes()
     assert load_model("found/penguins.safetensors").training["settings"]["seed"] == 2
@@ -200,10 +283,10 @@ def test_the_command_that_it_tells_trains_the_same_file(tmp_path: Path) -> None:
 def test_ctrl_c_saves_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     train = Trial.train
 
-    def interrupted(trial: Trial, epochs: int, until: float) -> None:
+    def interrupted(trial: Trial, epochs: int, deadline: Deadline) -> None:
         if trial.number == 3:
             raise KeyboardInterrupt
-        train(trial, epochs, until)
+        train(trial, epochs, deadline)
 
     monkeypatch.setattr(Trial, "train", interrupted)
     result = chainrule("search", "iris", "--trials", "5", "--epochs", "40")
@@ -239,6 +322,7 @@ def test_json() -> None:
         (["iris", "--rate", "fast"], "--rate fast: give numbers separated by commas"),
         (["iris", "--hidden", "x"], "--hidden 'x'"),
         (["iris", "--activation", "tanh,foo"], "there is no activation 'foo'"),
+        (["iris", "--jobs", "0"], "--jobs 0: it must be a whole number of at least 1"),
         (["iris", "--how", "all"], "--how all: choose random or grid"),
         (["iris", "--target", "colour"], "colour"),
         (["iris", "--out", "a", "--save", "b.safetensors"], "give either"),

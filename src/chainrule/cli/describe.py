@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from chainrule.cli.program import traceback_option
@@ -39,7 +37,7 @@ def _facts(model: TableModel) -> list[list[str]]:
     )  # fmt: skip
     count = sum(parameter.size for parameter in model.network.parameters())
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in model.metrics.items())
-    shown = json.dumps({key: value for key, value in told.items() if key != "settings"}, ensure_ascii=False)
+    shown = ", ".join(f"{key} {value}" for key, value in told.items() if key != "settings")
     return [
         ["trained on", model.name],
         ["predicts", f"{target.name}, {kind}"],

@@ -16,15 +16,21 @@ from chainrule.train.applying import evaluate_model, model_tables
 @click.command("evaluate")
 @click.argument("model", metavar="MODEL")
 @click.argument("data", metavar="DATA")
+@click.option(
+    "--header",
+    metavar="CHOICE",
+    help="Whether the first line of DATA has the columns' names: yes, no, or auto.  [default: as for the training]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON, and nothing else.")
 @traceback_option
-def command(model: str, data: str, as_json: bool) -> None:
+def command(model: str, data: str, header: str | None, as_json: bool) -> None:
     """Measure MODEL, a .safetensors file that `chainrule train` saved, on the rows of DATA, which have the target."""
     trained = load_model(model)
-    table = Table.joined(list(model_tables(trained, data, with_target=True)))
+    table = Table.joined(list(model_tables(trained, data, with_target=True, header=header)))
     evaluation = evaluate_model(trained, table)
     if as_json:
-        click.echo(json.dumps({"rows": evaluation.rows, "metrics": metrics_with_doubt(evaluation.metrics)}))
+        told = {"rows": evaluation.rows, "metrics": metrics_with_doubt(evaluation.metrics)}
+        click.echo(json.dumps(told, ensure_ascii=False))
         return
     for line in unknown_text(trained.preparation.unknown(table)):
         click.echo(line, err=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from chainrule.cli.program import traceback_option
-from chainrule.cli.report import prediction_text, unknown_text
+from chainrule.cli.report import csv_line, prediction_text, unknown_text
 from chainrule.data import ClassTarget, Table
 from chainrule.errors import OptionError, OutputError
 from chainrule.files import replacing
@@ -28,10 +27,17 @@ from chainrule.train.applying import model_tables
     metavar="VALUES",
     help="The values of a row's columns, separated by commas, such as 5.1,3.5,1.4,0.2; may be repeated.",
 )
+@click.option(
+    "--header",
+    metavar="CHOICE",
+    help="Whether the first line of DATA has the columns' names: yes, no, or auto.  [default: as for the training]",
+)
 @click.option("--proba", is_flag=True, help="Also the probability of each class.")
 @click.option("--out", metavar="FILE", help="Write the predictions of DATA to a CSV file.")
 @traceback_option
-def command(model: str, data: str | None, rows: tuple[str, ...], proba: bool, out: str | None) -> None:
+def command(
+    model: str, data: str | None, rows: tuple[str, ...], header: str | None, proba: bool, out: str | None
+) -> None:
     """Predict with MODEL, a .safetensors file that `chainrule train` saved, for the rows of DATA, or for --row.
 
     For DATA, a line is written for each row, in order. DATA needs the columns that the model was trained on, and may
@@ -45,7 +51,7 @@ def command(model: str, data: str | None, rows: tuple[str, ...], proba: bool, ou
     elif rows:
         raise OptionError("give rows either as --row or in a file, not both")
     else:
-        _predict_file(trained, data, proba, out)
+        _predict_file(trained, model_tables(trained, data, header=header), proba, out)
 
 
 def _predict_rows(model: TableModel, rows: tuple[str, ...]) -> None:
@@ -61,15 +67,15 @@ def _predict_rows(model: TableModel, rows: tuple[str, ...]) -> None:
         click.echo(prediction_text(prediction, model.preparation.target.name))
 
 
-def _predict_file(model: TableModel, data: str, proba: bool, out: str | None) -> None:
+def _predict_file(model: TableModel, tables: Iterator[Table], proba: bool, out: str | None) -> None:
     target = model.preparation.target
     if proba and not isinstance(target, ClassTarget):
         raise OptionError(f"--proba: {target.name} is a number, and has no probabilities")
     unknown: dict[str, list[str]] = {}
-    lines = _lines(model, model_tables(model, data), proba, unknown)
+    lines = _lines(model, tables, proba, unknown)
     if out is None:
         for line in lines:
-            click.echo(line, nl=False)
+            click.echo(line)
     else:
         count = _write(lines, Path(out)) - 1
         click.echo(f"wrote {out}: {count} predictions of {target.name}")
@@ -86,19 +92,13 @@ def _lines(
     header = [target.name, *(classes if proba else [])]
     for number, table in enumerate(tables):
         if not number:
-            yield _line(header)
+            yield csv_line(header)
         for name, texts in model.preparation.unknown(table).items():
             unknown[name] = sorted({*unknown.get(name, ()), *texts})
         for one in model.predictions(table):
             value = one.value if isinstance(one.value, str) else f"{one.value:.10g}"
             shares = [f"{share:.6f}" for share in one.probabilities.values()] if proba else []
-            yield _line([value, *shares])
-
-
-def _line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+            yield csv_line([value, *shares])
 
 
 def _write(lines: Iterator[str], path: Path) -> int:
@@ -106,7 +106,7 @@ def _write(lines: Iterator[str], path: Path) -> int:
     try:
         with replacing(path) as file:
             for count, line in enumerate(lines, start=1):  # noqa: B007
-                file.write(line.encode())
+                file.write(f"{line}\n".encode())
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
     return count

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
 from chainrule.train.training import Callback, Epoch
 
-LINES = 10
+LINES, SECONDS = 10, 10.0
+"""Where the output is no terminal, so many lines for a run, and one at least so often."""
 
 
 @contextmanager
@@ -23,6 +24,20 @@ def progress(epochs: int, score_name: str, quiet: bool = False) -> Iterator[Call
     shown = _bar(epochs, score_name) if sys.stdout.isatty() else _lines(epochs, score_name)
     with shown as callback:
         yield callback
+
+
+@contextmanager
+def networks_bar(total: int, quiet: bool = False) -> Iterator[Callable[[], object]]:
+    """A function to call after each network; on a terminal it moves a bar, which is gone at the end."""
+    if quiet or not sys.stdout.isatty():
+        yield lambda: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("networks"), MofNCompleteColumn(), BarColumn(20), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("search", total=total)
+        yield lambda: bar.advance(task)
 
 
 def described(epoch: Epoch, score_name: str) -> str:
@@ -46,11 +61,13 @@ def _remaining(epoch: Epoch, rates: set[float]) -> str:
 
 @contextmanager
 def _lines(epochs: int, score_name: str) -> Iterator[Callback]:
-    every = max(1, epochs // LINES)
+    every, shown = max(1, epochs // LINES), 0.0
 
     def show(epoch: Epoch) -> None:
-        if epoch.number % every == 0 or epoch.number == epochs:
+        nonlocal shown
+        if epoch.number % every == 0 or epoch.number == epochs or epoch.seconds - shown >= SECONDS:
             click.echo(f"epoch {epoch.number}/{epochs}  {described(epoch, score_name)}")
+            shown = epoch.seconds
 
     yield show
 

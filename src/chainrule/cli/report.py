@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +14,9 @@ from chainrule.train import Evaluation, Parts, Prediction
 
 SHOWN = 8
 """How many columns are named in one line."""
+
+WIDTH = 120
+"""Characters of the widest table."""
 
 
 def columns_table(parts: Parts) -> Iterator[str]:
@@ -44,10 +49,19 @@ def metrics_table(evaluation: Evaluation) -> str:
     """
     header = [f"{evaluation.rows} {evaluation.part} rows", "network", *evaluation.baselines]
     body = [
-        [name, *(f"{values[name]:.3f}" for values in (evaluation.metrics, *evaluation.baselines.values()))]
+        [name, *(_figure(values[name]) for values in (evaluation.metrics, *evaluation.baselines.values()))]
         for name in evaluation.metrics
     ]
     return aligned([header, *body])
+
+
+def _figure(value: float) -> str:
+    """A metric to three decimals, without a minus before 0.
+
+    >>> _figure(-0.0001), _figure(math.nan)
+    ('0.000', 'nan')
+    """
+    return f"{round(value, 3) + 0:.3f}"
 
 
 def folds_table(folds: Sequence[Evaluation]) -> str:
@@ -63,7 +77,7 @@ def folds_table(folds: Sequence[Evaluation]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+    return f"{_figure(float(np.mean(values)))} ± {np.std(values, ddof=1):.3f}"
 
 
 def importance_text(importance: Mapping[str, float], score: str) -> str:
@@ -82,7 +96,7 @@ def metrics_with_doubt(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def confusion_text(confusion: Any, classes: Sequence[str]) -> str:
-    r"""The confusion table with its classes.
+    r"""The confusion table with its classes; where that is too wide to be read, the most frequent mistakes.
 
     >>> print(confusion_text([[5, 1], [0, 6]], ["no", "yes"]))
     actual \ predicted    no    yes
@@ -90,7 +104,22 @@ def confusion_text(confusion: Any, classes: Sequence[str]) -> str:
     yes                    0      6
     """
     header = ["actual \\ predicted", *classes]
-    return aligned([header, *([name, *map(str, row)] for name, row in zip(classes, confusion, strict=True))])
+    table = aligned([header, *([name, *map(str, row)] for name, row in zip(classes, confusion, strict=True))])
+    return table if table.index("\n") <= WIDTH else _mistakes_text(np.asarray(confusion), classes)
+
+
+def _mistakes_text(confusion: Any, classes: Sequence[str]) -> str:
+    """The pairs of classes that are confused most often.
+
+    >>> print(_mistakes_text(np.array([[5, 1, 0], [0, 6, 0], [2, 0, 1]]), ["cat", "dog", "fox"]))
+    most frequent mistakes    rows
+    fox taken for cat            2
+    cat taken for dog            1
+    """
+    wrong = confusion * (1 - np.eye(len(classes), dtype=int))
+    pairs = [np.unravel_index(i, wrong.shape) for i in np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]]
+    rows = [[f"{classes[a]} taken for {classes[p]}", f"{wrong[a, p]}"] for a, p in pairs if wrong[a, p]]
+    return aligned([["most frequent mistakes", "rows"], *rows]) if rows else "no row was mistaken"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -120,6 +149,17 @@ def unknown_text(unknown: Mapping[str, Sequence[str]]) -> Iterator[str]:
         shown = ", ".join(repr(text) if text else "nothing" for text in texts[:5])
         more = f" and {len(texts) - 5} more" if len(texts) > 5 else ""
         yield f"{name}: not known from training, taken as other: {shown}{more}"
+
+
+def csv_line(cells: Sequence[Any]) -> str:
+    """Cells as a line of a CSV file, without its end.
+
+    >>> csv_line(["27.5", "Rome, Italy"])
+    '27.5,"Rome, Italy"'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 def prediction_text(prediction: Prediction, target: str) -> str:

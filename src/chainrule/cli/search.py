@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import shlex
@@ -15,16 +13,17 @@ from typing import Any
 import click
 
 from chainrule.cli.program import INTERRUPTED, traceback_option
-from chainrule.cli.report import metrics_table, metrics_with_doubt
+from chainrule.cli.progress import networks_bar
+from chainrule.cli.report import columns_table, csv_line, metrics_table, metrics_with_doubt
 from chainrule.cli.train import OPTIONS, READ_BY_CLICK
-from chainrule.data import is_path, open_table
+from chainrule.data import open_table, table_name
 from chainrule.errors import OptionError
 from chainrule.train import OutputFiles, Settings, hidden_sizes, output_files, settings_of
 from chainrule.train.searching import CHOICES, HOW, Search, Trial, candidates
 
 AS_IN_TRAIN = (
-    "--target", "--task", "--numeric", "--category", "--date", "--leave-out", "--schedule", "--class-weight",
-    "--epochs", "--batch", "--patience", "--validation", "--test", "--seed",
+    "--target", "--header", "--task", "--numeric", "--category", "--date", "--leave-out", "--schedule",
+    "--class-weight", "--epochs", "--batch", "--patience", "--validation", "--test", "--seed",
 )  # fmt: skip
 """The options that mean here what they mean in `chainrule train`."""
 
@@ -78,6 +77,12 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--how", default=HOW[0], show_default=True, help="random, or grid: every combination of the choices."
 )
+@click.option(
+    "--jobs",
+    type=int,
+    metavar="NUMBER",
+    help="Networks of native code that are trained at once.  [default: CHAINRULE_THREADS, or the number of cores]",
+)
 @click.option("--out", metavar="FOLDER", help="Where the best model and its pictures go.  [default: here]")
 @click.option("--save", metavar="FILE", help="The best model's file, ending in .safetensors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
@@ -94,15 +99,21 @@ def command(ctx: click.Context, /, data: str, **options: Any) -> None:
         raise OptionError(f"--seconds {options['seconds']:g}: it must be a number above 0")
     as_json = options.pop("as_json")
     say: Callable[[str], object] = (lambda _: None) if as_json else click.echo
-    search, files = _prepared(data, options)
+    search, files, how = _prepared(data, options)
+    if how:
+        say(f"read as: {how}")
     say(f"{search.trials[0].training.name} · {len(search.trials)} networks · {_plan(search)}")
-    ended = search.run(options["seconds"], _telling(search, say))
+    for line in columns_table(search.trials[0].training.parts):
+        say(line)
+    with networks_bar(sum(count for _, count in search.rungs()), quiet=as_json) as advance:
+        ended = search.run(options["seconds"], _telling(search, say, advance), options["jobs"])
     _tell_result(search, files, data, options["target"], ended, as_json)
     if ended == "interrupted":
         ctx.exit(INTERRUPTED)
 
 
-def _prepared(data: str, options: dict[str, Any]) -> tuple[Search, OutputFiles]:
+def _prepared(data: str, options: dict[str, Any]) -> tuple[Search, OutputFiles, str]:
+    """The search, where its files go, and how the table was read."""
     known = {f.name for f in fields(Settings)} - CHOICES.keys()
     base = settings_of(
         {name: value for name, value in options.items() if name in known and value is not None}
@@ -111,10 +122,10 @@ def _prepared(data: str, options: dict[str, Any]) -> tuple[Search, OutputFiles]:
     if "hidden" in given:
         given["hidden"] = tuple(hidden_sizes(text) for text in given["hidden"])
     tried = candidates(base, given, options["trials"], options["how"])
-    files = output_files(Path(data).stem if is_path(data) else data, options["out"], options["save"])
-    table, target = open_table(data, options["target"], base.forms, base.leave_out)
+    files = output_files(table_name(data), options["out"], options["save"])
+    table, target = open_table(data, options["target"], base.forms, base.leave_out, base.has_header)
     options["target"] = target
-    return Search.prepare(table, target, tried), files
+    return Search.prepare(table, target, tried), files, table.how
 
 
 # what is told -------------------------------------------------------------------------------------------------
@@ -124,12 +135,15 @@ def _plan(search: Search) -> str:
     return ", ".join(f"{count} to epoch {epochs}" for epochs, count in search.rungs())
 
 
-def _telling(search: Search, say: Callable[[str], object]) -> Callable[[int, int, Trial], None]:
+def _telling(
+    search: Search, say: Callable[[str], object], advance: Callable[[], object]
+) -> Callable[[int, int, Trial], None]:
     """A line for each rung, when its last network is done."""
     rungs = search.rungs()
 
     def tell(rung: int, done: int, trial: Trial) -> None:
         epochs, count = rungs[rung - 1]
+        advance()
         if done == count:
             best = search.best
             say(f"epoch {epochs}: {count} networks; best {_score(best)} with {described(best.settings)}")
@@ -190,11 +204,7 @@ def train_command(data: str, target: str, settings: Settings, save: Path) -> str
 
 
 def _as_option(value: Any) -> str:
-    if isinstance(value, tuple):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="").writerow(value)
-        return text.getvalue() or "none"
-    return str(value)
+    return (csv_line(value) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _tell_result(

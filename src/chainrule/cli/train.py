@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
@@ -19,12 +19,13 @@ from chainrule.cli.progress import progress
 from chainrule.cli.report import (
     columns_table,
     confusion_text,
+    csv_line,
     folds_table,
     importance_text,
     metrics_table,
     metrics_with_doubt,
 )
-from chainrule.data import BUILT_IN, ClassTarget, built_in_file, is_path, open_table, table_file
+from chainrule.data import BUILT_IN, ClassTarget, built_in_file, is_path, open_table, table_file, table_name
 from chainrule.errors import ModelFileError, OptionError
 from chainrule.files import write_atomically
 from chainrule.train import (
@@ -32,6 +33,7 @@ from chainrule.train import (
     OutputFiles,
     Settings,
     TableTraining,
+    TensorBoard,
     averaged,
     checkpoint_settings,
     config_text,
@@ -75,6 +77,11 @@ RATES = ", ".join(f"{name} {rule.rate:g}" for name, rule in optim.RULES.items())
 
 OPTIONS: dict[str, tuple[str, Any, str]] = {
     "--target": ("COLUMN", str, "The column to predict; a built-in table has one."),
+    "--header": (
+        "CHOICE",
+        str,
+        "Whether the first line has the columns' names: yes, no, or auto, found out.  [default: auto]",
+    ),
     "--task": ("NAME", str, "classification or regression.  [default: by the target]"),
     "--numeric": ("COLUMNS", _names, "Columns to take as numbers, and what is none there as missing."),
     "--category": ("COLUMNS", _names, "Columns to take as categories."),
@@ -137,6 +144,7 @@ class Job:
     every: int
     say: Callable[[str], object]
     resume: str | None = None
+    board: TensorBoard | None = None
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -164,18 +172,21 @@ class Job:
 @click.option("--resume", metavar="FILE", help="Continue the run of a checkpoint, to the same bits.")
 @click.option("--config", metavar="FILE", help="A TOML file with these options; those given here come first.")
 @click.option("--write-config", metavar="FILE", help="Write such a file with the options of this run.")
+@click.option("--tensorboard", metavar="FOLDER", help="Write what TensorBoard shows, a folder for each run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 @traceback_option
 @click.pass_context
-def command(ctx: click.Context, /, as_json: bool, resume: str | None, **given: Any) -> None:
+def command(
+    ctx: click.Context, /, as_json: bool, resume: str | None, tensorboard: str | None, **given: Any
+) -> None:
     """Train a network on DATA: a built-in table by name, or a .csv, .parquet or .npz file with --target COLUMN."""
     say: Callable[[str], object] = (lambda text: None) if as_json else click.echo
     options = {name: value for name, value in given.items() if value is not None and value is not False}
     job = _resumed(resume, options, say) if resume else _new(options, say)
+    job.board = TensorBoard(tensorboard) if tensorboard else None
     training, folds = _prepared(job)
     _introduce(job, training)
-    with progress(training.settings.epochs, training.task.score_name, quiet=as_json) as show:
-        interrupted = training.fit([show])
+    interrupted = _fitted(job, training, quiet=as_json)
     evaluation, importance = training.evaluate(), training.importance()
     total = averaged(folds, evaluation) if folds else None
     training.save(job.files, evaluation, importance, total)
@@ -206,7 +217,7 @@ def _new(options: dict[str, Any], say: Callable[[str], object]) -> Job:
         raise OptionError(
             f"say what to train on: a file, or one of the built-in tables {', '.join(BUILT_IN)}"
         )
-    files = output_files(Path(data).stem if is_path(data) else data, options.get("out"), options.get("save"))
+    files = output_files(table_name(data), options.get("out"), options.get("save"))
     if "write_config" in options:
         job = {"data": data, "target": target, "stream": stream or None}
         write_atomically(Path(options["write_config"]), config_text(job | vars(settings)).encode())
@@ -239,14 +250,16 @@ def _prepared(job: Job) -> tuple[TableTraining, list[Evaluation]]:
     """The training, and what cross-validation said, if it was asked for."""
     settings, folds = job.settings, []
     if _is_streamed(job):
-        file = table_file(job.data) if is_path(job.data) else built_in_file(job.data)
+        file = table_file(job.data, settings.has_header) if is_path(job.data) else built_in_file(job.data)
         how, target = file.how, job.target or (BUILT_IN[job.data].target if job.data in BUILT_IN else None)
         if target is None:
             known = ", ".join(file.names)
             raise OptionError(f"{job.data}: say which column to predict: its columns are {known}")
         training = TableTraining.streamed(file, target, settings)
     else:
-        table, target = open_table(job.data, job.target, settings.forms, settings.leave_out)
+        table, target = open_table(
+            job.data, job.target, settings.forms, settings.leave_out, settings.has_header
+        )
         how = table.how
         if settings.folds:
             folds = _cross_validated(job, TableTraining.folds(table, target, settings))
@@ -276,6 +289,22 @@ def _cross_validated(job: Job, runs: Any) -> list[Evaluation]:
         shown = f"{run.task.score_name} {found[-1].metrics[run.task.score_name]:.3f}"
         job.say(f"fold {number}/{job.settings.folds}  {shown}  ({len(run.history)} epochs)")
     return found
+
+
+def _fitted(job: Job, training: TableTraining, quiet: bool) -> bool:
+    """Train, and show it; returns whether it was interrupted."""
+    score = training.task.score_name
+    with progress(training.settings.epochs, score, quiet) as show:
+        if job.board is None:
+            return training.fit([show])
+        job.board.model, job.board.score_name = training.network, score
+        job.board.texts = {
+            "network": training.summary(),
+            # Four spaces make a line code in Markdown.
+            "settings": indent(config_text(asdict(training.settings)), "    "),
+        }
+        with job.board as board:
+            return training.fit([board, show])
 
 
 # what is told ----------------------------------------------------------------------------------------------------
@@ -329,9 +358,13 @@ def _report(
 def _tell_files(job: Job, training: TableTraining, interrupted: bool) -> None:
     kind = "ROC" if isinstance(training.parts.preparation.target, ClassTarget) else "predicted against true"
     click.echo(f"saved {job.files.model} and {job.files.curve} (loss curve, {kind}, importance)")
+    if job.board:
+        click.echo(f"see the run with: tensorboard --logdir {shlex.quote(str(job.board.folder))}")
     if interrupted:
-        click.echo(f"continue with: chainrule train --resume {shlex.quote(str(job.files.checkpoint))}")
-    row = _quoted(training.example_row())
+        again = ["chainrule", "train", "--resume", str(job.files.checkpoint)]
+        again += ["--tensorboard", str(job.board.folder)] if job.board else []
+        click.echo(f"continue with: {shlex.join(again)}")
+    row = shlex.quote(csv_line(training.example_row()))
     click.echo(f"predict with: chainrule predict {shlex.quote(str(job.files.model))} --row {row}")
 
 
@@ -359,9 +392,3 @@ def _as_json(
         "left_out": dict(training.parts.preparation.left_out),
         "notes": training.parts.notes,
     }
-
-
-def _quoted(cells: list[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return shlex.quote(text.getvalue())

@@ -3,6 +3,9 @@
 Successive halving (Jamieson and Talwalkar 2016): all are trained for a few epochs, the better half for twice as many,
 and so on, until the last few have all their epochs. A network goes on where it stopped, so that what the best one has
 learned is, to the bit, what training it alone would have given.
+
+Networks whose steps are native code are trained in threads, while the others, whose steps hold Python's lock, take
+their turns: none knows of another, so that the result does not depend on it.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +26,7 @@ from chainrule.data import Table
 from chainrule.errors import DivergedError, OptionError
 from chainrule.train.callbacks import Best, EarlyStopping
 from chainrule.train.parts import Parts, split_table
-from chainrule.train.settings import Settings
+from chainrule.train.settings import Settings, check_integer
 from chainrule.train.tabular import TableTraining
 from chainrule.train.training import Epoch
 
@@ -59,8 +64,7 @@ def candidates(
     """
     if how not in HOW:
         raise OptionError(f"--how {how}: choose {' or '.join(HOW)}")
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise OptionError(f"--trials {trials}: it must be a whole number of at least 1")
+    check_integer("trials", trials, 1)
     for name in given:
         if name not in CHOICES:
             raise OptionError(f"there is nothing to search in {name!r}: choose {', '.join(CHOICES)}")
@@ -101,6 +105,22 @@ def _with(base: Settings, values: Mapping[str, Any]) -> Settings:
     """Settings with others; a rate that is not among them is the optimizer's own."""
     own = {"rate": None} if "optimizer" in values else {}
     return replace(base, **{**own, **values})
+
+
+class Deadline:
+    """When a search ends: after some seconds, or now, because somebody wants it to."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._at = math.inf if seconds is None else time.perf_counter() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is past."""
+        return time.perf_counter() >= self._at
+
+    def now(self) -> None:
+        """End what goes on."""
+        self._at = -math.inf
 
 
 @dataclass(eq=False)
@@ -149,14 +169,14 @@ class Trial:
         """How many numbers the network learns."""
         return sum(parameter.size for parameter in self.training.network.parameters())
 
-    def train(self, epochs: int, until: float) -> None:
-        """Go on to so many epochs, or to the time `until` of `time.perf_counter`."""
+    def train(self, epochs: int, deadline: Deadline) -> None:
+        """Go on to so many epochs, or until the time is over."""
 
         def ends(epoch: Epoch) -> bool:
             self.finished = epoch.number >= self.settings.epochs or (
                 self._stopping is not None and self._stopping(epoch)
             )
-            return self.finished or epoch.number >= epochs or time.perf_counter() >= until
+            return self.finished or epoch.number >= epochs or deadline.is_over
 
         try:
             self.training.run.run([self.best, ends])
@@ -206,16 +226,21 @@ class Search:
         ]
 
     def run(
-        self, seconds: float | None = None, tell: Callable[[int, int, Trial], object] = lambda *_: None
+        self,
+        seconds: float | None = None,
+        tell: Callable[[int, int, Trial], object] = lambda *_: None,
+        jobs: int | None = None,
     ) -> str:
         """Train, for at most so many seconds; returns how it ended: ``"all"``, ``"time"`` or ``"interrupted"``.
 
-        `tell(rung, done, trial)` is called after each network of each rung. After Ctrl-C, what the networks have
-        learned so far stays; before any has, KeyboardInterrupt is raised as usual.
+        `tell(rung, done, trial)` is called after each network of each rung, in their order. `jobs` networks are trained
+        at once; None is as many as native code may have threads (`CHAINRULE_THREADS`, or the cores). After Ctrl-C,
+        what the networks have learned so far stays; before any has, KeyboardInterrupt is raised as usual.
         """
-        until = math.inf if seconds is None else time.perf_counter() + seconds
+        if jobs is not None:
+            check_integer("jobs", jobs, 1)
         try:
-            self.ended = "all" if self._climb(until, tell) else "time"
+            self.ended = "all" if self._climb(Deadline(seconds), tell, jobs) else "time"
         except KeyboardInterrupt:
             if not math.isfinite(self.best.loss):
                 raise
@@ -226,16 +251,45 @@ class Search:
             )
         return self.ended
 
-    def _climb(self, until: float, tell: Callable[[int, int, Trial], object]) -> bool:
+    def _climb(self, deadline: Deadline, tell: Callable[[int, int, Trial], object], jobs: int | None) -> bool:
         """All rungs, one after the other; returns whether the time sufficed."""
         for rung, (epochs, count) in enumerate(self.rungs(), start=1):
-            for done, trial in enumerate(self.ranked()[:count], start=1):
-                if time.perf_counter() >= until and math.isfinite(self.best.loss):
-                    return False
-                if not trial.finished:
-                    trial.train(epochs, until)
-                tell(rung, done, trial)
-        return time.perf_counter() < until or all(trial.finished for trial in self.ranked()[:count])
+            going = self.ranked()[:count]
+            # Closed when `tell` is interrupted, so that no thread goes on.
+            with closing(self._trained(going, epochs, deadline, jobs)) as trained:
+                for done, trial in enumerate(trained, start=1):
+                    tell(rung, done, trial)
+            if deadline.is_over:
+                break
+        return not deadline.is_over or all(trial.finished for trial in self.ranked()[:count])
+
+    def _trained(
+        self, trials: Sequence[Trial], epochs: int, deadline: Deadline, jobs: int | None
+    ) -> Generator[Trial]:
+        """Train some to so many epochs, those of native code in threads; hands out each when it is done, in order."""
+        running: dict[Trial, Future[None]] = {}
+        jobs = jobs or _cores(trials)
+        with ThreadPoolExecutor(jobs) as threads:
+            try:
+                for trial in trials if jobs > 1 else ():
+                    if not trial.finished and not deadline.is_over and _is_native(trial):
+                        running[trial] = threads.submit(self._go_on, trial, epochs, deadline)
+                for trial in trials:
+                    if trial in running:
+                        running[trial].result()
+                    else:
+                        self._go_on(trial, epochs, deadline)
+                    yield trial
+            except BaseException:
+                # Each ends after the epoch that it is in.
+                deadline.now()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _go_on(self, trial: Trial, epochs: int, deadline: Deadline) -> None:
+        # One network is trained, however short the time.
+        if not trial.finished and not (deadline.is_over and math.isfinite(self.best.loss)):
+            trial.train(epochs, deadline)
 
     def ranked(self) -> list[Trial]:
         """The networks, that of the lowest validation loss first; untrained ones in order."""
@@ -252,3 +306,20 @@ class Search:
         best.best.restore()
         best.training.kept = best.best.epoch
         return best.training
+
+
+def _is_native(trial: Trial) -> bool:
+    """Whether its steps are native code, which is compiled here: that holds Python's lock, and gains by no thread."""
+    run = trial.training.run
+    run.prepare()
+    return run.is_native
+
+
+def _cores(trials: Sequence[Trial]) -> int:
+    """How many of them may be trained at once."""
+    if not any(trial.training.run.is_native for trial in trials):
+        return 1
+    # Only native code, and what it needs, is imported for this.
+    from chainrule.graph.emit.llvm.threads import threads
+
+    return threads()
