@@ -11,6 +11,7 @@ Timings: TypeAlias = Mapping[str, Sequence[float]]
 
 BATCH_SECONDS = 0.004
 FEWEST_ROUNDS = 5
+FIRST_CALLS = TRIALS = 3
 
 
 def alternate(steps: Mapping[str, Step], seconds: float) -> Timings:
@@ -35,9 +36,15 @@ def alternate(steps: Mapping[str, Step], seconds: float) -> Timings:
 
 
 def batch_size(step: Step) -> int:
-    """How many calls last about ``BATCH_SECONDS``; the calls made to find out warm the caches up."""
+    """How many calls last about ``BATCH_SECONDS``; the calls made to find out warm the caches up.
+
+    The first ones are not timed, since they may compile, and of some trials the fastest counts: a batch that an
+    interruption has made small would measure cold calls.
+    """
+    for _ in range(FIRST_CALLS):
+        step()
     size = 1
-    while (took := time_batch(step, size) * size) < BATCH_SECONDS / 2:
+    while (took := min(time_batch(step, size) for _ in range(TRIALS)) * size) < BATCH_SECONDS / 2:
         size *= 2
     return max(1, round(size * BATCH_SECONDS / took))
 

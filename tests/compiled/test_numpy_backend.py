@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_results_are_the_callers_own() -> None:
     second = compiled([2 * a for a in NETWORK])
     for results in (first, second):
         for i, one in enumerate(results):
-            others = [*results[:i], *results[i + 1 :], *NETWORK, *compiled.__globals__["pool"][0]]
+            others = [*results[:i], *results[i + 1 :], *NETWORK, *compiled.__globals__["pool"][0].arrays]
             assert not any(np.may_share_memory(one, other) for other in others)
     for one, copy in zip(first, kept, strict=True):
         np.testing.assert_array_equal(one, copy)
@@ -74,7 +75,7 @@ def test_results_are_the_callers_own() -> None:
 def test_memory_is_reused() -> None:
     x = np.ones((50, 7))
     compiled = build(cr.trace(lambda x: np.tanh(np.exp(np.sin(x) * 2) + 1) ** 3 - x, x))
-    blocks = {a.__array_interface__["data"][0] for a in compiled.__globals__["pool"][0]}
+    blocks = {a.__array_interface__["data"][0] for a in compiled.__globals__["pool"][0].arrays}
     assert len(blocks) == 1
     np.testing.assert_array_equal(compiled([x])[0], np.tanh(np.exp(np.sin(x) * 2) + 1) ** 3 - x)
 
@@ -189,3 +190,73 @@ def test_behind_a_selection_there_is_exactly_zero(count: int, dtype: Any) -> Non
         np.testing.assert_array_equal(found, e)
         assert found.dtype == e.dtype
         assert np.array_equal(np.signbit(found[~np.isnan(e)]), np.signbit(e[~np.isnan(e)]))
+
+
+def test_rows_are_taken_as_an_index_takes_them() -> None:
+    table = np.arange(12.0).reshape(4, 3)
+    for rows in (np.array([3, 0, -1, -4]), np.array([[2, 2], [1, 3]]), np.array([0, 3], np.uint8)):
+        compiled = build(cr.trace(lambda x, rows: (x[rows], x[rows].sum(axis=0) * 2), table, rows))
+        taken, total = compiled([table, rows])
+        np.testing.assert_array_equal(taken, table[rows])
+        np.testing.assert_array_equal(total, table[rows].sum(axis=0) * 2)
+        assert "take(" in str(compiled.__doc__)
+        for outside in (4, -5 if rows.dtype.kind == "i" else 9):
+            with pytest.raises(IndexError):
+                compiled([table, np.full_like(rows, outside)])
+        np.testing.assert_array_equal(compiled([table, rows])[0], taken)
+
+
+def test_a_row_that_is_not_there_is_named_as_eager_names_it() -> None:
+    table = np.arange(12.0).reshape(4, 3)
+
+    def f(x: Any, rows: Any) -> Any:
+        return cr.ops.getitem(x, key=rows) * 2
+
+    compiled = cr.compile(f, backend="numpy")
+    compiled(table, np.array([0, 1]))
+    messages = []
+    for g in (f, compiled):
+        with pytest.raises(IndexError) as caught:
+            g(table, np.array([0, 4]))
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert "getitem(x: float64 of shape (4, 3)" in messages[0]
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 1001, 40_000])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda d: d.__name__)
+def test_sums_of_all_elements(size: int, dtype: Any) -> None:
+    x = np.random.default_rng(size).normal(10, 1, size).astype(dtype)
+
+    def f(x: Any) -> Any:
+        y = np.exp(x * 0.1).reshape(-1, 1)
+        return x.sum(), y.sum(), y.T.mean(), y[:, ::-1].sum(), (x[::-1] + 1).mean()
+
+    graph, expected = traced(f, [x])
+    for found, e in zip(build(graph)([x]), expected, strict=True):
+        assert type(found) is type(e)
+        np.testing.assert_allclose(found, e, rtol=TOLERANCE[dtype])
+    spoilt = x.copy()
+    spoilt[-1] = np.inf
+    assert build(graph)([spoilt])[0] == np.inf
+
+
+def test_warnings_stay_as_the_caller_has_them() -> None:
+    compiled = build(cr.trace(lambda x: np.log(x), np.ones(3)))
+    with np.errstate(all="raise"):
+        assert compiled([np.zeros(3)])[0][0] == -np.inf
+        with pytest.raises(FloatingPointError):
+            np.log(np.zeros(3))
+
+
+def test_a_users_own_primitive_sees_the_context_of_the_call() -> None:
+    unit: contextvars.ContextVar[float] = contextvars.ContextVar("unit", default=1.0)
+    scaled = cr.primitive("scaled(x)", forward=lambda x: x * unit.get(), x=lambda g: g * unit.get())
+    compiled = build(cr.trace(lambda x: np.exp(scaled(x)), np.ones(3)))
+    token = unit.set(0.0)
+    try:
+        np.testing.assert_array_equal(compiled([np.arange(3.0)])[0], np.ones(3))
+        assert compiled([np.full(3, np.inf)])[0].shape == (3,)  # 0 times infinity warns, outside of here
+    finally:
+        unit.reset(token)
+    np.testing.assert_array_equal(compiled([np.arange(3.0)])[0], np.exp(np.arange(3.0)))
