@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -113,6 +114,7 @@ def test_a_model_describes_itself_and_gives_back_its_configuration() -> None:
         "umsatz, a number",
         "7-8-1, tanh, 73 parameters",
         "kunde was left out: it counts",
+        "training    rate 0.01, epochs 30, kept epoch ",
     ):
         assert part in text, text
     first = Path("kunden.safetensors").read_bytes()
@@ -200,7 +202,7 @@ NUMBERS = "".join(f"{i * 1.5},{i % 7}\n" for i in range(40))
         ("", [], "bad.csv is empty"),
         ("\n\n  \n", [], "bad.csv is empty"),
         ("x,y\n", [], "bad.csv has a header, but no rows"),
-        ("x,y\n1,2\n3\n", [], "bad.csv, line 3: 1 cells, but the header has 2"),
+        ("x,y\n1,2\n3\n", [], "bad.csv, line 3: 1 cell, but the header has 2"),
         ("x,x\n1,2\n", [], "the header names 'x' twice"),
         ("x,y\n" + NUMBERS, ["--target", "z"], "bad has no column 'z': its columns are x, y"),
         ("x,y\n" + NUMBERS, [], "bad.csv: say which column to predict: its columns are x, y"),
@@ -210,6 +212,18 @@ NUMBERS = "".join(f"{i * 1.5},{i % 7}\n" for i in range(40))
         ("x,y\n" + "".join(f",{i}\n" for i in range(30)), ["--target", "y"], "(x: it has no values)"),
         ("x,y\n" + NUMBERS + "a,1\nb,2\nc,3\n", ["--target", "y"], "3 other cells, line 42: 'a', line 43: 'b'"),
         ("x,y\n" + NUMBERS + "inf,1\n", ["--target", "y"], "column x, line 42: 'inf' is not a finite number"),
+        ("x,y\n" + NUMBERS + "1e300,1\n", ["--target", "y"], "column x, line 42: '1e300' is beyond 1e+100"),
+        ("x,y\n" + NUMBERS + "1,1e307\n", ["--target", "y"], "column y, line 42: '1e307' is beyond 1e+100"),
+        ('x,y\n1,"2\n' + NUMBERS, ["--target", "y"], "line 2: a cell begins with a quotation mark, and no other ends"),
+        ('x,y\n1,"2"3\n' + NUMBERS, ["--target", "y"], "line 2: text follows a quotation mark that ends a cell"),
+        ("x,y\n" + "a" * 200_000 + ",2\n", ["--target", "y"], "line 2: a cell has more than 131,072 characters"),
+        ("x,y\n" + "".join(f"{i},c{i}\n" for i in range(30)), ["--target", "y"],
+         "hold out others: 30: each of the 30 classes has one row only"),
+        ("d,y\n" + "".join(f"{i % 12 + 1:02}/{i % 11 + 1:02}/2024,{i}\n" for i in range(40)), ["--target", "y"],
+         "(d: its values all differ; dates that could be"),
+        ("1990,1991\n" + NUMBERS, ["--target", "1991"], "--header yes takes it for the names"),
+        ("x,y\n" + NUMBERS, ["--target", "y", "--task", "regression", "--class-weight", "balanced"],
+         "y is an amount and has no classes; leave the option out"),
         (b"x,y\n\x81\x8d,1\n", ["--target", "y"], "is no text in UTF-8, UTF-16 or Windows-1252"),
         (b"PK\x03\x04\x00\x00", ["--target", "y"], "is no text: byte 4 is zero"),
         ("x,y\n" + NUMBERS, ["--target", "y", "--numeric", "w"], "bad has no column 'w'"),
@@ -228,13 +242,40 @@ def test_bad_tables_are_refused_with_the_place(text: str | bytes, options: list[
 
 def test_addresses_and_folders() -> None:
     Path("folder.csv").mkdir()
+    for name in ("book.xlsx", "a.csv.gz", "a.json"):
+        Path(name).write_bytes(b"PK")
     for place, message in (
         ("https://example.org/a.csv", "download it first"),
         ("folder.csv", "Is a directory"),
+        (".", "Is a directory"),
+        ("..", "Is a directory"),
+        ("-", "- is no file but a stream, which can be read only once: save it first"),
+        ("book.xlsx", "book.xlsx is a spreadsheet: save its sheet as CSV, and give that file"),
+        ("a.csv.gz", "a.csv.gz is compressed: unpack it first, and give that file"),
+        ("a.json", "a.json is no table of text: save it as CSV or Parquet, and give that file"),
+        ("none.zip", "none.zip cannot be read: No such file or directory"),
     ):
         result = chainrule("train", place, "--target", "y")
         assert result.exit_code == 2 and message in result.output
-    assert [path.name for path in Path().iterdir()] == ["folder.csv"]
+    assert sorted(path.name for path in Path().iterdir()) == ["a.csv.gz", "a.json", "book.xlsx", "folder.csv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+def test_a_pipe_is_told_to_be_one() -> None:
+    os.mkfifo("pipe.csv")
+    result = chainrule("train", "pipe.csv", "--target", "y")
+    assert result.exit_code == 2 and "pipe.csv is no file but a stream" in result.output
+    script = f"cat /dev/null | {shlex.quote(sys.executable)} -m chainrule train /dev/stdin --target y"
+    run = subprocess.run(script, shell=True, capture_output=True, text=True, check=False)
+    assert run.returncode == 2 and "/dev/stdin is no file but a stream" in run.stderr
+
+
+def test_figures_have_no_negative_zero_and_one_feature_is_one() -> None:
+    Path("a.csv").write_text("x,y\n" + "".join(f"{i * 1.5},{i % 7 / 3}\n" for i in range(60)))
+    output = succeeds("train", "a.csv", "--target", "y", "--epochs", "1")
+    assert "a · 60 rows · 1 feature · target y" in output
+    assert not re.search(r"-0\.000\b", output)
+    assert '"R²": ' in succeeds("evaluate", "a.safetensors", "a.csv", "--json")
 
 
 def test_a_hundred_thousand_categories_train() -> None:
@@ -242,6 +283,20 @@ def test_a_hundred_thousand_categories_train() -> None:
     Path("many.csv").write_text("k,y\n" + rows)
     output = chainrule("train", "many.csv", "--target", "y", "--epochs", "1").output
     assert "no column is left beside the target y (k: all of its values are rare)" in output
+
+
+def test_what_is_refused_leaves_no_folder() -> None:
+    pytest.importorskip("tensorboardX")
+    places = ["--out", "new/models", "--tensorboard", "new/runs"]
+    assert chainrule("train", "iris", "--target", "petal", *places).exit_code == 2
+    assert chainrule("search", "iris", "--target", "petal", *places[:2]).exit_code == 2
+    assert not list(Path().iterdir())
+    succeeds("train", "iris", "--epochs", "2", "--checkpoint-every", "1", *places)
+    assert sorted(path.name for path in Path("new/models").iterdir()) == ["iris.safetensors", "iris.svg"]
+    assert len(list(Path("new/runs").iterdir())) == 1
+    Path("file").touch()
+    output = chainrule("train", "iris", "--out", "file/models").output
+    assert "file is a file, so nothing can be saved in it: give a folder" in output
 
 
 def test_a_full_disk_leaves_what_was_there() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule import data
-from chainrule.data import Column, Form, frames, reading
+from chainrule.data import Column, Form, csv_parts, frames, reading
 from chainrule.errors import DataError
 
 HEADER = ["größe", "preis", "ort"]
@@ -189,7 +189,7 @@ def test_mistakes_in_large_files_name_their_line(
     line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "LARGE", 0)
-    monkeypatch.setattr(frames, "BLOCK", 700)
+    monkeypatch.setattr(csv_parts, "READ", 700)
     path = tmp_path / "a.csv"
     lines = table_text(1000).splitlines()
     path.write_text("\n".join([*lines[:500], line, *lines[500:]]) + "\n")

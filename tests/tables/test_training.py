@@ -165,7 +165,7 @@ def test_balanced_weights_let_classes_count_alike() -> None:
     sums = [sample.weights[sample.targets == label].sum() for label in (0, 1)]
     assert sums[0] == pytest.approx(sums[1])
     assert sample.weights.mean() == pytest.approx(1)
-    with pytest.raises(DataError, match="the target mpg has no classes"):
+    with pytest.raises(DataError, match="the target mpg is an amount and has no classes"):
         TableTraining.prepare(data.load("auto-mpg"), "mpg", Settings(class_weight="balanced"))
 
 

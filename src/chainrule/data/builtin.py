@@ -7,7 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from chainrule.data.reading import TableFile, read_table, table_file
+from chainrule.data.reading import (
+    STANDARD_INPUT,
+    TableFile,
+    read_file,
+    read_table,
+    require_columns,
+    table_file,
+)
 from chainrule.data.table import Form, Table, nearest
 from chainrule.errors import DataError
 from chainrule.suggestions import did_you_mean
@@ -65,8 +72,11 @@ def open_table(
     target: str | None = None,
     forms: Mapping[str, Form] | None = None,
     skip: Collection[str] = (),
+    header: bool | None = None,
 ) -> tuple[Table, str]:
-    """A table and its target column: a built-in one by name, or the file at a path (`read_table`).
+    """A table and its target column: a built-in one by name, or the file at a path, with or without a `header`.
+
+    All but `source` and `target` as in `read_table`.
 
     Raises:
         DataError: no such table or column, a file that cannot be read, or a file without a `target`.
@@ -76,7 +86,9 @@ def open_table(
     (344, 'species')
     """
     if is_path(source):
-        table = read_table(source, None, forms, skip)
+        file = table_file(source, header)
+        require_columns(file, [] if target is None else [target])
+        table = read_file(file, None, forms, skip)
     else:
         table, target = load(source, forms, skip), target or BUILT_IN[source].target
     if target is None:
@@ -84,8 +96,21 @@ def open_table(
     return table, table.column(target).name
 
 
+def table_name(source: str) -> str:
+    """What the table of a source is called: a built-in one by its name, a file without folder and ending.
+
+    >>> table_name("iris"), table_name("data/cars.csv")
+    ('iris', 'cars')
+    """
+    return (Path(source).stem or "table") if is_path(source) else source
+
+
 def is_path(source: str) -> bool:
     """Whether a source is meant as a path, and not as the name of a built-in table."""
     return source not in BUILT_IN and (
-        Path(source).suffix != "" or "/" in source or "\\" in source or Path(source).exists()
+        source == STANDARD_INPUT
+        or Path(source).suffix != ""
+        or "/" in source
+        or "\\" in source
+        or Path(source).exists()
     )

@@ -60,6 +60,20 @@ class Numbers(NamedTuple):
     other: NDArray[np.bool_]
 
 
+Distinct = tuple[NDArray[Any], NDArray[Any]]
+"""Texts, and for each row the number of its own among them; some of them may be of no row."""
+
+
+def cleaned(cells: Sequence[str]) -> Distinct:
+    """Cells without spaces around them, ``""`` where a value is missing, each once, and which of them each cell is.
+
+    >>> cleaned(["b", " b ", "NA"])
+    (array(['', 'b'], dtype='<U1'), array([1, 1, 0]))
+    """
+    texts = np.array(["" if is_missing(cell) else cell.strip() for cell in cells], dtype=str)
+    return np.unique(texts, return_inverse=True)
+
+
 class Cells(Protocol):
     """A column of text, however it is held."""
 
@@ -68,8 +82,8 @@ class Cells(Protocol):
     def numbers(self) -> Numbers:
         """The cells as numbers."""
 
-    def texts(self) -> NDArray[Any]:
-        """The cells without spaces around them; ``""`` where a value is missing."""
+    def distinct(self) -> Distinct:
+        """The different cells, without spaces around them, ``""`` where a value is missing; and each row's."""
 
     def at(self, row: int) -> str:
         """One cell as it is."""
@@ -78,9 +92,11 @@ class Cells(Protocol):
 class ListedCells:
     """A column of text in memory.
 
-    >>> cells = ListedCells([" a ", "?", "2"])
-    >>> cells.texts(), cells.numbers().other
-    (array(['a', '', '2'], dtype='<U1'), array([ True, False, False]))
+    >>> cells = ListedCells([" a ", "?", "2", "a"])
+    >>> cells.distinct()
+    (array(['', '2', 'a'], dtype='<U1'), array([2, 0, 1, 2]))
+    >>> cells.numbers().other
+    array([ True, False, False,  True])
     """
 
     def __init__(self, cells: Sequence[str], decimal_comma: bool = False) -> None:
@@ -95,9 +111,12 @@ class ListedCells:
         other = np.array([number is None for number in found], bool)
         return Numbers(np.array([math.nan if x is None else x for x in found], np.float64), other)
 
-    def texts(self) -> NDArray[Any]:
-        """The cells without spaces around them; ``""`` where a value is missing."""
-        return np.array(["" if is_missing(cell) else cell.strip() for cell in self._cells], dtype=str)
+    def distinct(self) -> Distinct:
+        """The different cells, without spaces around them, ``""`` where a value is missing; and each row's."""
+        numbers: dict[str, int] = {}
+        codes = [numbers.setdefault(cell, len(numbers)) for cell in self._cells]
+        texts, places = cleaned(list(numbers))
+        return texts, places[codes]
 
     def at(self, row: int) -> str:
         """One cell as it is."""

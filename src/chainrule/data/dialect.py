@@ -34,25 +34,37 @@ class Dialect:
     "Windows-1252, separated by ';', decimal comma, no header"
     >>> str(Dialect())  # the usual one has nothing to tell
     ''
+    >>> str(Dialect(header_told=True))
+    'a header, as told'
+
+    Attributes:
+        header: whether the first line has the names of the columns; `header_told`, whether somebody has said so.
     """
 
     encoding: str = "utf-8-sig"
     delimiter: str = ","
     decimal_comma: bool = False
     header: bool = True
+    header_told: bool = False
 
     def __str__(self) -> str:
         unusual = (
             {"cp1252": "Windows-1252", "utf-16": "UTF-16"}.get(self.encoding),
             f"separated by {DELIMITERS[self.delimiter]}" if self.delimiter != "," else None,
             "decimal comma" if self.decimal_comma else None,
-            None if self.header else "no header",
+            _told_header(self.header, self.header_told),
         )
         return ", ".join(part for part in unusual if part)
 
 
-def dialect_of(path: Path) -> Dialect:
-    r"""The dialect of a file.
+def _told_header(header: bool, told: bool) -> str | None:
+    if told:
+        return f"{'a' if header else 'no'} header, as told"
+    return None if header else "no header"
+
+
+def dialect_of(path: Path, header: bool | None = None) -> Dialect:
+    r"""The dialect of a file; whether it has a header is found out too, unless `header` says it.
 
     Raises:
         DataError: the file is empty, or no text.
@@ -62,7 +74,7 @@ def dialect_of(path: Path) -> Dialect:
     ...     path = Path(folder) / "a.csv"
     ...     _ = path.write_text("size;price\n1,5;2\n3;4,25\n")
     ...     dialect_of(path)
-    Dialect(encoding='utf-8-sig', delimiter=';', decimal_comma=True, header=True)
+    Dialect(encoding='utf-8-sig', delimiter=';', decimal_comma=True, header=True, header_told=False)
     """
     try:
         with path.open("rb") as file:
@@ -82,7 +94,11 @@ def dialect_of(path: Path) -> Dialect:
     delimiter = _delimiter(lines)
     rows = _parsed(lines, delimiter)
     return Dialect(
-        encoding, delimiter, delimiter != "," and _has_decimal_comma(rows), _has_header(rows, delimiter)
+        encoding,
+        delimiter,
+        delimiter != "," and _has_decimal_comma(rows),
+        _has_header(rows, delimiter) if header is None else header,
+        header is not None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,40 @@ class Source(Protocol):
 
         With `order`, the rows come in a random order that it draws; without, as they are.
         """
+
+
+class Window(Protocol):
+    """Rows in memory at places that stay, for native code: all there are, or some, which make room for others.
+
+    Attributes:
+        examples: the rows at their places.
+        total: how many rows an epoch has.
+        size: of mini-batches.
+        stays: whether the rows are those of the whole epoch, and a portion too: nothing comes and goes.
+    """
+
+    examples: Examples
+    total: int
+    size: int
+    stays: bool
+
+    def portions(self, order: np.random.Generator | None) -> Iterator[NDArray[np.int64]]:
+        """The places of the rows of an epoch, in the order to train on them.
+
+        All portions but the last fill mini-batches. When the next one is asked for, the rows of the last are gone.
+        """
+
+
+@runtime_checkable
+class WindowedSource(Source, Protocol):
+    """A source that native code can train on."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows an epoch has."""
+
+    def window(self, size: int) -> Window:
+        """The rows that are in memory at a time, for mini-batches of a size."""
 
 
 class Examples(NamedTuple):
@@ -58,6 +92,22 @@ class Examples(NamedTuple):
         # One gather for the epoch, so that a mini-batch is a contiguous view.
         rows = self if order is None else self.take(order.permutation(self.rows))
         return (rows.take(slice(start, start + size)) for start in range(0, self.rows, size))
+
+    def window(self, size: int) -> Window:  # that of a source that is not in memory needs it
+        """All rows, for mini-batches of a size."""
+        return _Everything(self, size)
+
+
+class _Everything:
+    """All rows at once."""
+
+    stays = True
+
+    def __init__(self, examples: Examples, size: int) -> None:
+        self.examples, self.total, self.size = examples, examples.rows, size
+
+    def portions(self, order: np.random.Generator | None) -> Iterator[NDArray[np.int64]]:
+        yield np.arange(self.total) if order is None else order.permutation(self.total)
 
 
 class Mixture:

@@ -207,13 +207,20 @@ class CategoryFeature:
 
     def codes(self, column: Column) -> NDArray[np.intp]:
         """The number of each row's category, from 1; 0 for any other, shape (rows,)."""
+        texts, places = column.as_category().distinct
+        return self.codes_of(texts.tolist())[places]
+
+    def codes_of(self, texts: Sequence[str]) -> NDArray[np.intp]:
+        """The number of each text's category, from 1; 0 for any other."""
         numbers = {text: number for number, text in enumerate(self.categories, start=1)}
-        distinct, places = np.unique(column.as_category().values, return_inverse=True)
-        return np.array([numbers.get(str(text), 0) for text in distinct], dtype=np.intp)[places]
+        return np.array([numbers.get(text, 0) for text in texts], dtype=np.intp)
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """The inputs, shape (rows, width): one-hot, or the number of the vector."""
-        codes = self.codes(column)
+        return self.of_codes(self.codes(column))
+
+    def of_codes(self, codes: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The inputs of the categories of which `codes` are the numbers."""
         if self.dimension:
             return codes[:, None].astype(np.float64)
         inputs = np.zeros((len(codes), 1 + len(self.categories)))

@@ -6,9 +6,9 @@ Everything here is fitted on the training part alone: means, scales, categories,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,9 +120,13 @@ class Preparation:
 
     def features_of(self, table: Table) -> NDArray[np.float64]:
         """The inputs of a table's rows, shape (rows, dense + number of vectors), float64."""
-        inputs = np.empty((table.rows, self.dense + len(self.vectors)))
+        return self.assembled(table.rows, lambda feature: feature.encode(table.column(feature.name)))
+
+    def assembled(self, rows: int, encoded: Callable[[Feature], NDArray[Any]]) -> NDArray[np.float64]:
+        """The matrix of inputs, from those of each feature."""
+        inputs = np.empty((rows, self.dense + len(self.vectors)))
         for feature, place in self.places():
-            inputs[:, place] = feature.encode(table.column(feature.name))
+            inputs[:, place] = encoded(feature)
         return inputs
 
     def examples_of(self, table: Table) -> Examples:
@@ -194,11 +198,9 @@ def identifiers(table: Table, keep: Iterable[str] = ()) -> dict[str, str]:
 def _naming(column: Column, first: bool) -> str | None:
     if column.kind == "category":
         known = column.values[~column.missing]
-        return (
-            "its values all differ"
-            if len(known) >= LEAST_ROWS and len(np.unique(known)) == len(known)
-            else None
-        )
+        if len(known) < LEAST_ROWS or len(np.unique(known)) < len(known):
+            return None
+        return "its values all differ" + (f"; {column.note}" if column.note else "")
     if column.kind != "numeric" or column.missing.any() or not (np.diff(column.values) == 1).all():
         return None
     named = IDENTIFIER.search(column.name) is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule.data.cells import Cells, ListedCells
+from chainrule.data.csv_parts import UnevenLinesError, csv_parts
 from chainrule.data.dialect import Dialect, dialect_of
-from chainrule.data.frames import csv_batches, frame_columns, has_polars, is_even, parquet_batches
+from chainrule.data.frames import frame_columns, has_polars, parquet_batches
 from chainrule.data.table import Column, Form, Table, checked_names, nearest, number_column, text_column
 from chainrule.errors import DataError
 
@@ -27,22 +28,48 @@ LARGE = 8 << 20
 
 EVERYTHING = 1 << 60
 
+STANDARD_INPUT = "-"
+
+NOT_READ = {
+    "is a spreadsheet: save its sheet as CSV": (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"),
+    "is compressed: unpack it first": (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"),
+    "is no table of text: save it as CSV or Parquet": (
+        ".json",
+        ".feather",
+        ".arrow",
+        ".pkl",
+        ".pickle",
+        ".db",
+    ),
+}
+"""What to do with files of other kinds, by the endings of their names."""
+
 
 class TableFile(Protocol):
     """A file of rows, read in parts."""
 
+    path: Path
     name: str
     how: str
     names: list[str]
 
     def tables(
-        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+        self,
+        rows: int = EVERYTHING,
+        forms: Mapping[str, Form] | None = None,
+        skip: Collection[str] = (),
+        start: int = 0,
     ) -> Iterator[Table]:
-        """The file in tables of `rows` rows; the form of a column that is not in `forms` is inferred."""
+        """The file in tables of `rows` rows, from the row `start` on.
+
+        The form of a column that is not in `forms` is inferred, in each table; columns in `skip` are left out.
+        """
 
 
-def table_file(path: str | Path) -> TableFile:
+def table_file(path: str | Path, header: bool | None = None) -> TableFile:
     """The file at a path, opened as far as its columns' names: .parquet, .npz, or text in any dialect.
+
+    `header` says whether the first line of text has the columns' names; None finds it out.
 
     Raises:
         DataError: it cannot be read, or is no such file.
@@ -53,11 +80,25 @@ def table_file(path: str | Path) -> TableFile:
             f"{text} is an address: download it first (curl -LO {text}), then give the file's path"
         )
     path = Path(path)
+    _require_file(path)
+    reads = FORMATS.get(path.suffix.lower())
+    if reads is None:
+        return CsvFile(path, dialect_of(path, header))
+    if header is False:
+        raise DataError(f"{path} names its columns itself: only a file of text can have no header")
+    return reads(path)
+
+
+def _require_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path} cannot be read: Is a directory; give the path of a file in it")
-    if path.suffix.lower() in (".parquet", ".pq"):
-        return ParquetFile(path)
-    return ArrayFile(path) if path.suffix.lower() == ".npz" else CsvFile(path)
+    if str(path) == STANDARD_INPUT or path.is_fifo():
+        raise DataError(
+            f"{path} is no file but a stream, which can be read only once: save it first (… > table.csv), and give that"
+        )
+    for advice, endings in NOT_READ.items():
+        if path.suffix.lower() in endings and path.exists():
+            raise DataError(f"{path} {advice}, and give that file")
 
 
 def read_table(
@@ -65,8 +106,11 @@ def read_table(
     name: str | None = None,
     forms: Mapping[str, Form] | None = None,
     skip: Collection[str] = (),
+    header: bool | None = None,
 ) -> Table:
     r"""A whole file as a table; the form of a column that is not in `forms` is inferred, those in `skip` left out.
+
+    `header` as in `table_file`.
 
     Raises:
         DataError: the file cannot be read as a table; the message names file, line, column and cell.
@@ -79,11 +123,20 @@ def read_table(
     >>> table.how, table.column("age").values
     ("separated by ';', decimal comma", array([3.5, nan]))
     """
-    file = table_file(path)
+    return read_file(table_file(path, header), name, forms, skip)
+
+
+def read_file(
+    file: TableFile,
+    name: str | None = None,
+    forms: Mapping[str, Form] | None = None,
+    skip: Collection[str] = (),
+) -> Table:
+    """All of an opened file as a table, as `read_table`."""
     require_columns(file, [*(forms or {}), *skip])
     table = next(file.tables(EVERYTHING, forms, skip), None)
     if table is None:
-        raise DataError(f"{path} has a header, but no rows of data")
+        raise DataError(f"{file.path} has a header, but no rows of data")
     return Table(name or table.name, table.columns, table.how)
 
 
@@ -95,7 +148,15 @@ def require_columns(file: TableFile, names: Iterable[str]) -> None:
     """
     for name in names:
         if name not in file.names:
-            raise DataError(f"{file.name} has no column {name!r}{nearest(name, file.names)}")
+            raise DataError(
+                f"{file.name} has no column {name!r}{nearest(name, file.names)}{_without_header(file)}"
+            )
+
+
+def _without_header(file: TableFile) -> str:
+    """What to do where a header was not found out to be one."""
+    missed = isinstance(file, CsvFile) and not file.dialect.header and not file.dialect.header_told
+    return "; its first line was taken for data, and --header yes takes it for the names" if missed else ""
 
 
 def table_of(data: Any, name: str = "table") -> Table:
@@ -153,35 +214,48 @@ class CsvFile:
         self.names = checked_names(str(path), named)
 
     def tables(
-        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+        self,
+        rows: int = EVERYTHING,
+        forms: Mapping[str, Form] | None = None,
+        skip: Collection[str] = (),
+        start: int = 0,
     ) -> Iterator[Table]:
-        """The file in tables of `rows` rows."""
-        forms, start = forms or {}, 0
-        for columns in self._parts(rows):
+        """The file in tables of `rows` rows, from the row `start` on."""
+        forms = forms or {}
+        for columns in self._parts(rows, forms, skip, start):
 
             def place(row: int, start: int = start) -> str:
                 return f"line {self.line_of(start + row)}"
 
-            pairs = [(n, c) for n, c in zip(self.names, columns, strict=True) if n not in skip]
             try:
-                found = tuple(Column.from_cells(n, c, forms.get(n), place) for n, c in pairs)
+                found = tuple(Column.from_cells(n, c, forms.get(n), place) for n, c in columns.items())
             except DataError as error:
                 raise DataError(f"{self.path}: {error}") from None
             yield Table(self.name, found, self.how)
-            start += len(columns[0])
+            start += len(next(iter(columns.values()), ()))
 
-    def _parts(self, rows: int) -> Iterator[Sequence[Cells]]:
+    def _parts(
+        self, rows: int, forms: Mapping[str, Form], skip: Collection[str], start: int
+    ) -> Iterator[Mapping[str, Cells]]:
+        wanted = [name for name in self.names if name not in skip]
         if self._for_polars:
-            yield from csv_batches(self.path, self.dialect, rows)
-            return
-        lines = self._rows()
+            numeric = [i for i, n in enumerate(self.names) if n in forms and forms[n].kind == "numeric"]
+            try:
+                for cells in csv_parts(self.path, self.dialect, len(self.names), rows, numeric, start):
+                    yield {name: cells[self.names.index(name)] for name in wanted}
+                    start += rows
+                return
+            except UnevenLinesError:
+                pass
+        lines = islice(self._rows(), start, None)
         while part := [cells for _, cells in islice(lines, rows if rows < EVERYTHING else None)]:
-            yield [ListedCells(column, self.dialect.decimal_comma) for column in zip(*part, strict=True)]
+            columns = dict(zip(self.names, zip(*part, strict=True), strict=True))
+            yield {name: ListedCells(columns[name], self.dialect.decimal_comma) for name in wanted}
 
     @cached_property
     def _for_polars(self) -> bool:
         large = self.path.stat().st_size >= LARGE and self.dialect.encoding == "utf-8-sig"
-        return large and has_polars() and is_even(self.path, self.dialect, len(self.names))
+        return large and has_polars() and len(self.names) > 1
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line number and cells of each row, all of the same length."""
@@ -192,7 +266,9 @@ class CsvFile:
                     if self.dialect.header
                     else f"others have {len(self.names)}"
                 )
-                raise DataError(f"{self.path}, line {line}: {len(cells)} cells, but {has}")
+                raise DataError(
+                    f"{self.path}, line {line}: {len(cells)} cell{'s'[: len(cells) != 1]}, but {has}"
+                )
             if position or not self.dialect.header:
                 yield line, cells
 
@@ -205,15 +281,27 @@ def _lines(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """The cells of each line that is not blank, with its number."""
     try:
         with path.open(encoding=dialect.encoding, newline="") as file:
-            reader = csv.reader(file, strict=True, delimiter=dialect.delimiter)
+            reader, last = csv.reader(file, strict=True, delimiter=dialect.delimiter), 0
             try:
                 for cells in reader:
+                    last = reader.line_num
                     if cells:
-                        yield reader.line_num, cells
+                        yield last, cells
             except csv.Error as error:
-                raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+                raise DataError(f"{path}, {_malformed(str(error), last + 1, reader.line_num)}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _malformed(problem: str, first: int, last: int) -> str:
+    """What is wrong with a row that begins and ends in these lines, where Python's csv module met a problem."""
+    if problem.startswith("unexpected end"):
+        return f"line {first}: a cell begins with a quotation mark, and no other ends it"
+    if problem.startswith("field larger"):
+        return f"line {first}: a cell has more than {csv.field_size_limit():,} characters: is a quotation mark missing?"
+    if problem.endswith("expected after '\"'"):
+        return f"line {last}: text follows a quotation mark that ends a cell; one inside of a cell is written twice"
+    return f"line {last}: {problem}"
 
 
 class ParquetFile:
@@ -224,14 +312,18 @@ class ParquetFile:
         self.names = checked_names(str(path), [column.name for column in next(self._parts(1)).columns])
 
     def tables(
-        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+        self,
+        rows: int = EVERYTHING,
+        forms: Mapping[str, Form] | None = None,
+        skip: Collection[str] = (),
+        start: int = 0,
     ) -> Iterator[Table]:
-        """The file in tables of `rows` rows."""
-        return (_in_forms(part, forms or {}, skip) for part in self._parts(rows))
+        """The file in tables of `rows` rows, from the row `start` on."""
+        return (_in_forms(part, forms or {}, skip) for part in self._parts(rows, start))
 
-    def _parts(self, rows: int) -> Iterator[Table]:
+    def _parts(self, rows: int, start: int = 0) -> Iterator[Table]:
         try:
-            for columns in parquet_batches(self.path, rows):
+            for columns in parquet_batches(self.path, rows, start):
                 yield Table(self.name, columns)
         except DataError as error:
             raise DataError(f"{self.path}: {error}") from None
@@ -264,13 +356,17 @@ class ArrayFile:
         self.names = self._table.names
 
     def tables(
-        self, rows: int = EVERYTHING, forms: Mapping[str, Form] | None = None, skip: Collection[str] = ()
+        self,
+        rows: int = EVERYTHING,
+        forms: Mapping[str, Form] | None = None,
+        skip: Collection[str] = (),
+        start: int = 0,
     ) -> Iterator[Table]:
-        """The file in tables of `rows` rows."""
+        """The file in tables of `rows` rows, from the row `start` on."""
         whole = _in_forms(self._table, forms or {}, skip)
         step = min(rows, self._table.rows)
-        for start in range(0, self._table.rows, step):
-            yield whole.take(np.arange(start, min(start + step, self._table.rows)))
+        for first in range(start, self._table.rows, step):
+            yield whole.take(np.arange(first, min(first + step, self._table.rows)))
 
 
 def _in_forms(table: Table, forms: Mapping[str, Form], skip: Collection[str]) -> Table:
@@ -284,6 +380,14 @@ def _matrix_as_columns(arrays: dict[str, Any]) -> dict[str, Any]:
         return arrays
     inputs = {f"x{i}": matrix[:, i - 1] for i in range(1, matrix.shape[1] + 1)}
     return inputs | {name: values.reshape(-1) for name, values in arrays.items() if name != "X"}
+
+
+FORMATS: Mapping[str, Callable[[Path], TableFile]] = {
+    ".parquet": ParquetFile,
+    ".pq": ParquetFile,
+    ".npz": ArrayFile,
+}
+"""What reads a file, by the ending of its name; anything else is text."""
 
 
 def in_form(column: Column, form: Form | None) -> Column:

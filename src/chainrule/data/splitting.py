@@ -74,5 +74,6 @@ def _held_out_counts(sizes: NDArray[Any], fraction: float) -> list[int]:
     counts[largest_remainders[: total - counts.sum()]] += 1
     counts = np.minimum(counts, sizes - 1)
     if counts.sum(initial=0) < 1:
-        raise DataError(f"too few rows to train on some and hold out others: {sizes.sum()}")
+        classes = f": each of the {len(sizes)} classes has one row only" if len(sizes) > 1 else ""
+        raise DataError(f"too few rows to train on some and hold out others: {sizes.sum()}{classes}")
     return [int(count) for count in counts]

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.data.cells import Cells, ListedCells, Numbers, date_orders, date_text, dates, words_of
+from chainrule.data.cells import (
+    Cells,
+    Distinct,
+    ListedCells,
+    Numbers,
+    date_orders,
+    date_text,
+    dates,
+    words_of,
+)
 from chainrule.errors import DataError
 from chainrule.suggestions import did_you_mean
 
@@ -19,6 +28,9 @@ Place = Callable[[int], str]
 
 FEW, LEAST = 0.05, 10
 """A column of at least `LEAST` numbers, of which all but 5 % (or three) are numbers, is one with mistakes in it."""
+
+LARGEST = 1e100
+"""Numbers beyond are refused: deviations and losses are sums of squares."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class Column:
             ``""`` where one is missing; for ``"date"`` datetime64[s] with NaT.
         detail: as in `Form`.
         note: what had to be decided about its cells.
+        coded: of texts, where they are known: the different ones, and the number of each row's.
     """
 
     name: str
@@ -52,6 +65,13 @@ class Column:
     values: NDArray[Any]
     detail: tuple[str, ...] = ()
     note: str = ""
+    coded: Distinct | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_texts(cls, name: str, coded: Distinct, note: str = "") -> Self:
+        """A column of categories, from the different texts and the number of each row's."""
+        texts, places = coded
+        return cls(name, "category", texts[places], note=note, coded=coded)
 
     @classmethod
     def from_cells(
@@ -82,6 +102,11 @@ class Column:
         return Form(self.kind, self.detail)
 
     @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.values)
+
+    @property
     def missing(self) -> NDArray[np.bool_]:
         """Where values are missing, shape (rows,)."""
         missing: NDArray[np.bool_]
@@ -93,7 +118,14 @@ class Column:
 
     def take(self, rows: ArrayLike) -> Column:
         """The column of the given rows: indices or a mask."""
-        return Column(self.name, self.kind, self.values[np.asarray(rows)], self.detail, self.note)
+        chosen = np.asarray(rows)
+        coded = None if self.coded is None else (self.coded[0], self.coded[1][chosen])
+        return Column(self.name, self.kind, self.values[chosen], self.detail, self.note, coded)
+
+    @property
+    def distinct(self) -> Distinct:
+        """Different values, and for each row the number of its own; of coded texts, some may be of no row."""
+        return np.unique(self.values, return_inverse=True) if self.coded is None else self.coded
 
     def as_category(self) -> Column:
         """The same values as text.
@@ -103,9 +135,10 @@ class Column:
         """
         if self.kind == "category":
             return self
-        distinct, places = np.unique(self.values, return_inverse=True)
-        texts = np.array([self._text(value) for value in distinct], dtype=str)[places]
-        return Column(self.name, "category", texts)
+        distinct, places = self.distinct
+        return Column.of_texts(
+            self.name, (np.array([self._text(value) for value in distinct], dtype=str), places)
+        )
 
     def _text(self, value: Any) -> str:
         if self.kind == "date":
@@ -125,19 +158,19 @@ def _inferred(name: str, cells: Cells, place: Place) -> Column:
     if not numbers.other.any() and not np.isnan(numbers.values).all():
         return _numeric(name, cells, Form("numeric"), place, numbers)
     _refuse_a_few(name, cells, numbers, place)
-    texts = cells.texts()
+    texts, places = cells.distinct()
     words = words_of(texts)
     if words:
         return _boolean(name, cells, Form("boolean", words), place)
     orders = date_orders(texts)
     if len(orders) == 1:
-        return Column(name, "date", dates(texts, orders[0]), (orders[0],))
+        return Column(name, "date", dates(texts, orders[0])[places], (orders[0],))
     note = (
         f"dates that could be {' or '.join(orders)}: taken as text; write them as 2024-12-31"
         if orders
         else ""
     )
-    return Column(name, "category", texts, note=note)
+    return Column.of_texts(name, (texts, places), note)
 
 
 def _numeric(name: str, cells: Cells, form: Form, place: Place, numbers: Numbers | None = None) -> Column:
@@ -147,12 +180,23 @@ def _numeric(name: str, cells: Cells, form: Form, place: Place, numbers: Numbers
             f"column {name} should be numbers, but {_shown(cells, other, place)}; in training, --category {name} takes "
             f"the column as text, and --numeric {name} such cells as missing"
         )
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        row = int(infinite[0])
-        raise DataError(f"column {name}, {place(row)}: {cells.at(row)!r} is not a finite number")
+    row = _beyond(values)
+    if row is not None:
+        raise DataError(f"column {name}, {place(row)}: {cells.at(row)!r} {_why_beyond(values[row])}")
     note = f"cells that are no numbers, taken as missing: {int(other.sum())}" if other.any() else ""
     return Column(name, "numeric", values, note=note)
+
+
+def _beyond(values: NDArray[Any]) -> int | None:
+    """The first row whose number cannot be computed with."""
+    rows = np.flatnonzero(np.abs(values) > LARGEST)
+    return int(rows[0]) if rows.size else None
+
+
+def _why_beyond(value: float) -> str:
+    if math.isinf(value):
+        return "is not a finite number"
+    return f"is beyond {LARGEST:g}, where its square is too large for a number: divide the column"
 
 
 def _refuse_a_few(name: str, cells: Cells, numbers: Numbers, place: Place) -> None:
@@ -173,27 +217,27 @@ def _shown(cells: Cells, chosen: NDArray[np.bool_], place: Place) -> str:
 
 
 def _category(name: str, cells: Cells, form: Form, place: Place) -> Column:
-    return Column(name, "category", cells.texts())
+    return Column.of_texts(name, cells.distinct())
 
 
 def _boolean(name: str, cells: Cells, form: Form, place: Place) -> Column:
-    texts = cells.texts()
+    texts, places = cells.distinct()
     low, high = form.detail
-    wrong = (texts != low) & (texts != high) & (texts != "")
+    wrong = ((texts != low) & (texts != high) & (texts != ""))[places]
     if wrong.any() and not form.lenient:
         raise DataError(f"column {name} should be {low} or {high}, but {_shown(cells, wrong, place)}")
     values = np.where(texts == high, 1.0, np.where(texts == low, 0.0, np.nan))
-    return Column(name, "boolean", values, form.detail)
+    return Column(name, "boolean", values[places], form.detail)
 
 
 def _date(name: str, cells: Cells, form: Form, place: Place) -> Column:
-    texts = cells.texts()
+    texts, places = cells.distinct()
     order = form.detail[0] if form.detail else _the_order(name, texts)
     values = dates(texts, order)
-    wrong = np.isnat(values) & (texts != "")
+    wrong = (np.isnat(values) & (texts != ""))[places]
     if wrong.any() and not form.lenient:
         raise DataError(f"column {name} should be dates ({order}), but {_shown(cells, wrong, place)}")
-    return Column(name, "date", values, (order,))
+    return Column(name, "date", values[places], (order,))
 
 
 def _the_order(name: str, texts: NDArray[Any]) -> str:
@@ -273,7 +317,7 @@ class Table:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(self.columns[0].values) if self.columns else 0
+        return self.columns[0].rows if self.columns else 0
 
     @property
     def names(self) -> list[str]:
@@ -299,19 +343,22 @@ class Table:
 
     def take(self, rows: ArrayLike) -> Table:
         """The table of the given rows: indices or a mask."""
-        return Table(self.name, tuple(column.take(rows) for column in self.columns), self.how)
+        # Indices of a few rows are quicker than a mask for each column.
+        chosen = np.asarray(rows)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return Table(self.name, tuple(column.take(chosen) for column in self.columns), self.how)
 
 
 def number_column(name: str, values: NDArray[Any]) -> Column:
     """Numbers, NaN where one is missing, as a column.
 
     Raises:
-        DataError: an infinite number.
+        DataError: an infinite number, or one beyond `LARGEST`.
     """
     values = values.astype(np.float64)
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        raise DataError(f"column {name}, row {infinite[0] + 1}: {values[infinite[0]]} is not a finite number")
+    row = _beyond(values)
+    if row is not None:
+        raise DataError(f"column {name}, row {row + 1}: {values[row]} {_why_beyond(values[row])}")
     return Column(name, "numeric", values)
 
 
@@ -322,11 +369,11 @@ def text_column(name: str, values: Sequence[Any]) -> Column:
     array(['007', ''], dtype='<U3')
     """
     cells = ListedCells(["" if value is None or value != value else str(value) for value in values])
-    texts = cells.texts()
+    texts, places = cells.distinct()
     orders = date_orders(texts)
     if len(orders) == 1:
-        return Column(name, "date", dates(texts, orders[0]), (orders[0],))
-    return Column(name, "category", texts)
+        return Column(name, "date", dates(texts, orders[0])[places], (orders[0],))
+    return Column.of_texts(name, (texts, places))
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

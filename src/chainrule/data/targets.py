@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -73,14 +74,26 @@ class ClassTarget:
         Raises:
             DataError: a class that is not known.
         """
+        texts, places = column.as_category().distinct
+        present, places = np.unique(places, return_inverse=True)
+        return self.codes_of(texts[present].tolist())[places]
+
+    def codes_of(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The class number of each text.
+
+        Raises:
+            DataError: a class that is not known.
+        """
         numbers = {name: number for number, name in enumerate(self.classes)}
-        distinct, places = np.unique(column.as_category().values, return_inverse=True)
-        encoded = np.array([numbers.get(str(value), -1) for value in distinct], dtype=np.int64)
-        if (encoded < 0).any():
-            unknown = str(distinct[np.argmax(encoded < 0)])
+        unknown = [text for text in texts if text not in numbers]
+        if unknown:
             known = ", ".join(self.classes[:20])
-            raise DataError(f"target {self.name}: {unknown!r} is not one of {known}")
-        return encoded[places]
+            raise DataError(f"target {self.name}: {min(unknown)!r} is not one of {known}")
+        return np.array([numbers[text] for text in texts], np.int64)
+
+    def of_codes(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What is predicted for the classes of which `codes` are the numbers: these."""
+        return codes
 
 
 @dataclass(frozen=True)
