@@ -1,17 +1,15 @@
-"""Import time, a long chain of operations, peak memory and installed size; each in processes of its own.
+"""Import time, a long chain of operations and installed size; and the list of all that is measured beside the steps.
 
 ``python -m benchmarks.other NAME ARGUMENTS`` runs one of the `CHILDREN` and prints its result as JSON: that
 is how this module calls itself.
 """
 
-import ctypes
 import gc
 import json
 import marshal
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,8 +25,10 @@ from benchmarks.compiling import first_calls, measure_first_call
 from benchmarks.derived import derived_speed
 from benchmarks.deriving import deriving_time
 from benchmarks.estimating import estimators
+from benchmarks.memory import measure_memory, peak_memory, reset_peak, resident
 from benchmarks.networks import larger_networks, measure_network
 from benchmarks.report import Finding
+from benchmarks.streaming import measure_bare, measure_streamed, streaming
 
 IMPORT_RUNS = 15
 IMPORT_MILLISECONDS = 70
@@ -38,8 +38,6 @@ CHAIN_DEVIATION = 0.30
 CHAIN_ROUNDS = 5
 CHAIN_OPERATIONS = 10**5  # at least so many are timed for every length in each round
 CHAIN_WARM_UP = 10**4  # fills Python's lists of free objects, which are not given back
-MEMORY_RUNS = 5
-LAYERS, WIDTH, ROWS = 20, 512, 512
 
 
 # Import time ------------------------------------------------------------------------------------------------
@@ -145,106 +143,6 @@ def forward_chain(operations: int) -> tuple[Any, Any]:
     return x, y
 
 
-# Peak memory ------------------------------------------------------------------------------------------------
-
-
-def peak_memory() -> list[Finding]:
-    """Of forward and backward, above what was resident before: chainrule beside PyTorch.
-
-    As it is, and again with a mapping of its own for every array, which shows what the libraries ask for
-    without the gaps that malloc leaves between the pieces.
-    """
-    title = f"peak memory, {LAYERS} layers of {WIDTH}, {ROWS} rows"
-    return [
-        memory_finding(title),
-        memory_finding(f"{title}, no gaps", MALLOC_MMAP_THRESHOLD_=str(2**18)),
-    ]
-
-
-def memory_finding(title: str, **environment: str) -> Finding:
-    libraries = ["chainrule"] + (["pytorch"] if find_spec("torch") else [])
-    runs = [
-        [child("memory", library, **environment) / 2**20 for library in libraries] for _ in range(MEMORY_RUNS)
-    ]
-    ours, *theirs = (median(each) for each in zip(*runs, strict=True))
-    if not theirs:
-        return Finding(title, f"{ours:.1f} MB (PyTorch is missing)", "<= PyTorch", None)
-    return Finding(title, f"{ours:.1f} MB, PyTorch {theirs[0]:.1f} MB", "<= PyTorch", ours <= theirs[0])
-
-
-def measure_memory(library: str) -> int:
-    """Bytes. A shallow network goes first, so that what a library loads on first use is not counted."""
-    prepare = {"chainrule": chainrule_pass, "pytorch": pytorch_pass}[library]
-    prepare(2, WIDTH, ROWS)()
-    run = prepare(LAYERS, WIDTH, ROWS)
-    gc.collect()
-    give_back_free_memory()
-    reset_peak()
-    before = resident("VmRSS")
-    run()
-    return resident("VmHWM") - before
-
-
-def layers_and_inputs(layers: int, width: int, rows: int) -> tuple[list[Any], Any]:
-    random = np.random.default_rng(0)
-    scale = np.float32(width**-0.5)
-    weights = [scale * random.standard_normal((width, width), dtype=np.float32) for _ in range(layers)]
-    return weights, random.standard_normal((rows, width), dtype=np.float32)
-
-
-def chainrule_pass(layers: int, width: int, rows: int) -> Callable[[], object]:
-    cr = import_module("chainrule")
-    arrays, X = layers_and_inputs(layers, width, rows)
-    weights = [cr.Tensor(array, requires_grad=True) for array in arrays]
-    biases = [cr.Tensor(np.zeros(width, dtype=np.float32), requires_grad=True) for _ in arrays]
-
-    def run() -> object:
-        H = X
-        for W, b in zip(weights, biases, strict=True):
-            H = cr.ops.relu(H @ W + b)
-        H.mean().backward()
-        return [parameter.grad.data for parameter in weights + biases]
-
-    return run
-
-
-def pytorch_pass(layers: int, width: int, rows: int) -> Callable[[], object]:
-    torch = import_module("torch")
-    torch.set_num_threads(1)
-    arrays, inputs = layers_and_inputs(layers, width, rows)
-    weights = [torch.from_numpy(array.T.copy()).requires_grad_() for array in arrays]
-    biases = [torch.zeros(width, requires_grad=True) for _ in arrays]
-    X = torch.from_numpy(inputs)
-
-    def run() -> object:
-        H = X
-        for W, b in zip(weights, biases, strict=True):
-            H = torch.nn.functional.relu(torch.nn.functional.linear(H, W, b))
-        H.mean().backward()
-        return [parameter.grad for parameter in weights + biases]
-
-    return run
-
-
-def resident(field: str) -> int:
-    """``VmRSS`` (now) or ``VmHWM`` (the most since `reset_peak`) of this process, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"/proc/self/status has no {field}")
-
-
-def give_back_free_memory() -> None:
-    """Let go of what malloc has kept after a free: a run that used it again would seem to need less."""
-    with suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def reset_peak() -> None:
-    """Let ``VmHWM`` begin again at what is resident now (man 5 proc, clear_refs)."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 # Installed size ---------------------------------------------------------------------------------------------
 
 
@@ -271,6 +169,8 @@ CHILDREN: Mapping[str, Callable[..., object]] = {
     "memory": measure_memory,
     "first": measure_first_call,
     "network": measure_network,
+    "streamed": measure_streamed,
+    "bare": measure_bare,
 }
 
 OTHERS: Mapping[str, Callable[[], list[Finding]]] = {
@@ -283,6 +183,7 @@ OTHERS: Mapping[str, Callable[[], list[Finding]]] = {
     "first-calls": first_calls,
     "networks": larger_networks,
     "estimators": estimators,
+    "streaming": streaming,
 }
 
 

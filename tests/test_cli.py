@@ -127,7 +127,7 @@ BAD_INPUT = [
     (["train", "irsi"], "no data set 'irsi' (did you mean iris?): built in are iris, auto-mpg, penguins"),
     (["train", "none.csv", "--target", "x"], "none.csv cannot be read: No such file"),
     (["train", "iris", "--target", "specie"], "no column 'specie' (did you mean species?)"),
-    (["train", "iris", "--out", "taken/inside"], "nothing can be written to the folder"),
+    (["train", "iris", "--out", "taken/inside"], "taken is a file, so nothing can be saved in it"),
     (["train", "iris", "--out", "taken"], "taken is a file, so nothing can be saved in it"),
     (["train", "iris", "--save", "a.pt"], "must end in .safetensors"),
     (["train", "iris", "--rate", "1e300", "--activation", "relu"], "try a smaller learning rate"),
@@ -233,6 +233,33 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
             show(Epoch(number, 2, 0.5, 0.6, 0.9, 0.1))
     output = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", capsys.readouterr().out)
     assert "epoch 2/2 ━━━━━━━━━━━━━━━━━━━━ loss 0.500  validation accuracy 0.900   0.1 s" in output
+
+
+def test_plain_lines_are_ten_and_more_where_epochs_are_slow(capsys: pytest.CaptureFixture[str]) -> None:
+    def lines(epochs: int, seconds: float) -> list[str]:
+        with progress.progress(1000, "accuracy") as show:
+            for number in range(1, epochs + 1):
+                show(Epoch(number, 1000, 0.5, 0.6, 0.9, number * seconds))
+        return [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+
+    assert lines(1000, 0.001) == [f"{i}00/1000" for i in range(1, 11)]
+    assert lines(12, 2.5) == ["4/1000", "8/1000", "12/1000"]
+
+
+def test_a_terminal_sees_how_many_networks_are_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.networks_bar(3) as advance:
+        advance()
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with progress.networks_bar(3, quiet=True) as advance:
+        advance()
+    assert capsys.readouterr().out == ""
+    with progress.networks_bar(3) as advance:
+        advance()
+        advance()
+    assert re.search(r"networks \S*2/3", re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", capsys.readouterr().out))
 
 
 def test_a_long_run_shows_what_is_left_and_a_rate_that_changes() -> None:

@@ -80,7 +80,7 @@ def test_a_csv_file(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("a,b\n", "a header, but no rows"),
-        ("a,b\n1,2\n3\n", r"table.csv, line 3: 1 cells, but the header has 2"),
+        ("a,b\n1,2\n3\n", r"table.csv, line 3: 1 cell, but the header has 2"),
         ("a,b\n1,2,3\n", r"table.csv, line 2: 3 cells, but the header has 2"),
         ("a,a\n1,2\n", "names 'a' twice"),
         ("a,\n1,2\n", "column 2 of the header has no name"),
@@ -88,7 +88,7 @@ def test_a_csv_file(tmp_path: Path) -> None:
         ("a,b\n1,1e999\n", "'1e999' is not a finite number"),
         (b"a,b\n\x81,2\n", r"is no text in UTF-8, UTF-16 or Windows-1252 \(byte 4\)"),
         (b"a,b\n\0,2\n", r"is no text: byte 4 is zero"),
-        ('a,b\n1,"2\n', "line 2: unexpected end of data"),
+        ('a,b\n1,"2\n', "line 2: a cell begins with a quotation mark, and no other ends it"),
     ],
 )
 def test_a_bad_csv_file_names_itself_and_the_place(tmp_path: Path, text: str | bytes, message: str) -> None:

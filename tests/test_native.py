@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule import nn, optim, train
+from chainrule import nn, ops, optim, train
 from chainrule.data import Examples
 from chainrule.errors import InputError, OptionError, UnsupportedError
 from chainrule.tensor import Tensor
-from chainrule.train import native
+from chainrule.train import native, noise
+from chainrule.train.network import table_network
 
 pytest.importorskip("llvmlite")
 rng = np.random.default_rng(0)
@@ -149,14 +150,15 @@ def test_a_loss_that_sees_the_first_weights_for_ever_is_refused_or_done_in_numpy
 def test_a_step_that_llvm_cannot_compile_is_done_in_numpy(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from chainrule.graph.emit.llvm import kernel
+    from chainrule.graph.emit.llvm import making
 
     def broken(*_: Any) -> bytes:
         raise RuntimeError("no such register")
 
     monkeypatch.setattr(native, "WORTH", 0.0)
-    monkeypatch.setattr(kernel, "object_code", broken)
-    monkeypatch.setattr(kernel, "_KNOWN", {})
+    monkeypatch.setattr(making, "object_code", broken)
+    monkeypatch.setattr(making, "_KNOWN", {})
+    monkeypatch.setenv("CHAINRULE_CACHE", "no")
     runs = [run_of("no"), run_of("auto")]
     for run in runs:
         run.run()
@@ -181,7 +183,13 @@ def test_a_penalty_that_reads_the_weights_from_the_model_is_right() -> None:
 
 
 def test_what_cannot_be_native_is_refused_with_the_reason_or_done_in_numpy() -> None:
-    dropout = nn.multilayer([4, 5, 3], "tanh", dropout=0.5, generator=0)
+    class Jittering(nn.Module):
+        def __init__(self) -> None:
+            self.inner, self.generator = nn.Linear(4, 3, generator=0), np.random.default_rng(0)
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x) + self.generator.normal()
+
     w = Tensor(np.zeros((4, 3)), requires_grad=True)
 
     class Stream:
@@ -190,9 +198,20 @@ def test_what_cannot_be_native_is_refused_with_the_reason_or_done_in_numpy() -> 
 
     plain = nn.multilayer([4, 5, 3], generator=0)
     for model, source, options, message in (
-        (dropout, Examples(X, LABELS), {}, "Dropout draws random numbers"),
+        (
+            Jittering(),
+            Examples(X, LABELS),
+            {},
+            "Jittering draws random numbers in a way that native code does not",
+        ),
+        (
+            Sideways(),
+            Examples(X, LABELS),
+            {},
+            r"Dropout\(0.5\) draws numbers of shape \(4, 2\), not some for each of 2",
+        ),
         (lambda x: x @ w, Examples(X, LABELS), {}, "make it an nn.Module"),
-        (plain, Stream(), {}, "rows are not in memory"),
+        (plain, Stream(), {}, "its rows are not in memory: Stream has no"),
         (plain, Examples(X, LABELS), {"accumulate": 2}, "accumulates gradients"),
     ):
         parameters = model.parameters() if isinstance(model, nn.Module) else [w]
@@ -204,9 +223,91 @@ def test_what_cannot_be_native_is_refused_with_the_reason_or_done_in_numpy() -> 
         run_of("maybe")
 
 
+class Sideways(nn.Module):
+    """Drops features of all rows alike, which is no matter of single rows."""
+
+    def __init__(self) -> None:
+        self.inner, self.dropout = nn.Linear(4, 3, generator=0), nn.Dropout(0.5, generator=0)
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(ops.matrix_transpose(self.dropout(ops.matrix_transpose(x))))
+
+
+@pytest.mark.parametrize("room", [1 << 20, 2000])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_dropout_draws_the_numbers_that_it_draws_in_numpy(
+    room: int, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noise, "MOST_BYTES", room)
+
+    def run(compiled: str) -> train.Training:
+        # Two layers that share a generator, and one of its own; the last mini-batch has fewer rows.
+        model = nn.Sequential(
+            *nn.multilayer([4, 12, 8, 3], "tanh", dropout=0.3, generator=0, dtype=dtype), nn.Dropout(0.1, 5)
+        )
+        data, optimizer = (
+            Examples(X.astype(dtype), LABELS),
+            optim.Optimizer(model.parameters(), "adam", rate=0.01),
+        )
+        order = np.random.default_rng(1)
+        return train.Training(model, data, data, nn.cross_entropy, optimizer, 6, 16, order, compile=compiled)
+
+    runs = run("yes"), run("no")
+    for one in runs:
+        one.run()
+    assert runs[0].is_native
+    tolerance = 1e-9 if dtype == np.float64 else 1e-4
+    for mine, expected in zip(*(one.model.parameters() for one in runs), strict=True):  # type: ignore[attr-defined]
+        np.testing.assert_allclose(mine.data, expected.data, rtol=tolerance, atol=tolerance)
+    states = [
+        [m.generator.bit_generator.state for m in one.model.modules() if isinstance(m, nn.Dropout)]
+        for one in runs
+    ]  # type: ignore[attr-defined]
+    assert states[0] == states[1], "the next epoch goes on with the same numbers"
+
+
+def test_a_module_with_dropout_is_looped_with_batches_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "MOST_BYTES", 100)
+    model = nn.multilayer([4, 6, 3], "tanh", dropout=0.2, generator=0)
+    loop = train.loop(nn.cross_entropy, optim.Optimizer(model.parameters(), "adam", rate=0.05), model)
+    losses = [loop.run((X, LABELS), epochs=10, batch_size=size, shuffle=0) for size in (8, 64, 8, 10_000)]
+    assert [len(one) for one in losses] == [10 * -(-len(X) // size) for size in (8, 64, 8, 10_000)]
+    assert losses[2].mean() < losses[0][:10].mean()
+
+
+def test_learned_vectors_of_categories_train_as_in_numpy() -> None:
+    draw = np.random.default_rng(0)
+    rows = np.c_[draw.normal(size=(90, 2)), draw.integers(0, 20, 90), draw.integers(0, 30, 90)]
+    data = Examples(rows, np.sin(rows[:, 2:3]) + rows[:, :1])
+    runs = []
+    for compiled in ("yes", "no"):
+        model = table_network(
+            (11, 8, 1), "tanh", dense=2, vectors=[(20, 4), (30, 5)], dropout=0.1, generator=0
+        )
+        optimizer = optim.Optimizer(model.parameters(), "adamw", rate=0.02)
+        order = np.random.default_rng(0)
+        runs.append(
+            train.Training(
+                model, data, None, nn.mean_squared_error, optimizer, 15, 16, order, compile=compiled
+            )
+        )
+        runs[-1].run()
+    assert runs[0]._native is not None
+    assert runs[0]._native.loop._step(16).kernel.is_native, "nothing is left to NumPy"
+    assert_same(*runs)
+
+
+def test_a_number_of_a_category_that_is_not_there_is_an_error_in_native_code() -> None:
+    model = table_network((3, 1), "tanh", dense=0, vectors=[(4, 3)], generator=0)
+    optimizer = optim.Optimizer(model.parameters(), "sgd")
+    data = Examples(np.full((8, 1), 4.0), np.ones((8, 1)))
+    with pytest.raises(IndexError, match="out of bounds"):
+        train.Training(model, data, None, nn.mean_squared_error, optimizer, 1, 8, compile="yes").run()
+
+
 def test_native_code_is_chosen_by_the_amount_of_work() -> None:
-    assert not native.pays(run_of("no").optimizer, 100)
-    assert native.pays(run_of("no").optimizer, 100_000)
+    assert not native.Network().pays(run_of("no").optimizer, 100, 100, 100)
+    assert native.Network().pays(run_of("no").optimizer, 100, 1, 1000)
     assert run_of("auto")._native is None
     assert run_of("auto", epochs=100_000)._native is not None
 
@@ -272,3 +373,89 @@ def test_loops_that_make_no_sense_are_refused() -> None:
         train.loop(squared, optim.Optimizer(model.parameters()), {"W": X})
     with pytest.raises(OptionError, match="Adam has no option 'momentum'"):
         train.loop(squared, "adam", {"W": X}, momentum=0.9)
+
+
+# many epochs in one call, and code that is kept ------------------------------------------------------------------
+
+
+class Watching:
+    """A callback that notes how far the optimizer is when it is called."""
+
+    def __init__(self, run: Any) -> None:
+        self.run, self.steps = run, list[int]()
+
+    def __call__(self, epoch: train.Epoch) -> bool:
+        self.steps.append(self.run.optimizer.states[0]["step"])
+        return epoch.number == 30
+
+
+class Patient(Watching):
+    """One that need not see the weights of each epoch."""
+
+    def epochs_ahead(self) -> float:
+        """All until the last."""
+        return 30 - len(self.steps)
+
+
+@pytest.mark.parametrize("batch", [14, 16, 70, 100])
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weights"])
+def test_many_epochs_in_one_call_are_those_one_by_one(batch: int, weights: Any) -> None:
+    runs = [run_of("yes", epochs=40, batch=batch, weights=weights) for _ in range(2)]
+    watching, patient = Watching(runs[0]), Patient(runs[1])
+    for run, callback in zip(runs, (watching, patient), strict=True):
+        run.run([callback])
+        assert [epoch.number for epoch in run.history] == list(range(1, 31))
+    steps = -(-70 // batch)
+    assert watching.steps == [steps * number for number in range(1, 31)]
+    assert patient.steps[-1] == 30 * steps
+    assert len(set(patient.steps)) < 10
+    assert_same(*runs, 0)
+    seconds = [epoch.seconds for epoch in runs[1].history]
+    assert seconds == sorted(seconds)
+
+
+def test_a_rate_that_changes_every_epoch_is_that_of_each_epoch() -> None:
+    runs = [run_of("yes", epochs=30, schedule=optim.schedule("cosine")) for _ in range(2)]
+    for run, kind in zip(runs, (Watching, Patient), strict=True):
+        run.run([kind(run)])
+    assert_same(*runs, 0)
+    assert [epoch.rate for epoch in runs[1].history] == [epoch.rate for epoch in runs[0].history]
+
+
+def test_a_described_network_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.compiled import NativeLoop
+
+    monkeypatch.setattr(native, "_NETWORKS", {})
+    compiled: list[Any] = []
+    compile_batch = NativeLoop._compiled
+    monkeypatch.setattr(NativeLoop, "_compiled", lambda loop, b: compiled.append(b) or compile_batch(loop, b))
+    runs = []
+    for choice in ("yes", "yes", "auto"):
+        runs.append(run_of(choice, described="mine", order=np.random.default_rng(1)))
+        runs[-1].run()
+        assert_same(runs[0], runs[-1], 0)
+    assert runs[2].is_native
+    assert len(compiled) == 2  # mini-batches of 16, and the last of 6
+    for other in ({"described": "yours"}, {"clip": 0.1}, {"rule": "sgd"}, {"rule_options": {"beta1": 0.5}}):
+        run_of("yes", **{"described": "mine"} | other).run()  # type: ignore[arg-type]
+    assert len(compiled) == 10
+    run_of("yes", described="mine", dtype=np.float32).run()  # a wrong description: the arrays tell
+    run_of("yes", described="mine").run()
+    assert len(compiled) == 14
+
+
+def test_a_network_that_is_trained_again_is_one_of_a_series(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    optimizer = run_of("no").optimizer
+    extent = 100, 10, 100
+    assert not native.Network("mine").pays(optimizer, 100, 10, 1)
+    assert not list(tmp_path.iterdir())  # too few steps to make a note
+    network = native.Network("mine")
+    assert [network.pays(optimizer, *extent) for _ in range(2)] == [False, True]
+    assert native.Network("mine").pays(optimizer, *extent)  # as another process would ask
+    assert not native.Network("other").pays(optimizer, *extent)
+    assert not native.Network("mine").pays(optimizer, 100, 10, 1)
+    few = native.Network("few")
+    assert not any(few.pays(optimizer, 100, 100, 10) for _ in range(20))

@@ -178,7 +178,7 @@ def test_the_package_is_small() -> None:
     facades = sum(
         n for path, n in sizes.items() if path.relative_to(PACKAGE).parts[0] in ("torch", "tensorflow")
     )
-    assert sum(sizes.values()) - facades < 2_000_000
+    assert sum(sizes.values()) - facades < 2_200_000
     assert facades < 1_200_000
 
 

@@ -15,11 +15,14 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from chainrule import errors, nn, ops, optim, train
+from chainrule.cli.report import confusion_text
 from chainrule.data import Examples, Table, load, open_table
 from chainrule.errors import DataError, GradientMismatch, ModelFileError, OptionError, ShapeError
 from chainrule.files import write_atomically
 from chainrule.tensor import Tensor
 from chainrule.train import Epoch, Settings, TableTraining
+from chainrule.train.charts import importance_bars
+from chainrule.train.files import make_folder
 from chainrule.train.picture import Scale, loss_curve, ticks
 
 
@@ -506,8 +509,10 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "iris.svg").mkdir()
     with pytest.raises(errors.OutputError, match="file is a file, so nothing can be saved in it"):
         train.output_files("iris", tmp_path / "file")
-    with pytest.raises(errors.OutputError, match="nothing can be written to the folder"):
+    with pytest.raises(errors.OutputError, match="file is a file, so nothing can be saved in it"):
         train.output_files("iris", tmp_path / "file" / "inside")
+    with pytest.raises(errors.OutputError, match="nothing can be written to the folder .*: choose another"):
+        make_folder(tmp_path / "file" / "inside")
     with pytest.raises(errors.OutputError, match=r"iris\.svg is a folder"):
         train.output_files("iris", tmp_path)
     with pytest.raises(OptionError, match=r"must end in \.safetensors"):
@@ -581,3 +586,33 @@ def test_a_run_saves_both_files(tmp_path: Path) -> None:
     run.save(files, run.evaluate(), run.importance())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["iris.safetensors", "iris.svg"]
     assert "kept: epoch 1" in files.curve.read_text(encoding="utf-8")
+
+
+def test_a_picture_of_one_epoch_shows_both_losses() -> None:
+    picture = train.loss_curve([train.Epoch(1, 1, 0.5, 0.6, None, 0.0)], "a" * 200)
+    dots = ElementTree.fromstring(picture).findall("{http://www.w3.org/2000/svg}circle")
+    assert len(dots) == 2 and dots[0].get("cy") != dots[1].get("cy")
+    assert "a" * 73 not in picture.partition("<rect")[2]
+
+
+def test_long_names_in_a_picture_stay_apart_and_every_character_is_valid() -> None:
+    names = [f"a measurement with a long \x01 name of sensor {i}" for i in (1, 2)]
+    picture = importance_bars(dict.fromkeys(names, 0.5), "accuracy")
+    texts = [
+        one.text or "" for one in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert len({text for text in texts if text.startswith("a measure")}) == 2
+
+
+def test_a_confusion_table_too_wide_to_read_becomes_a_list_of_mistakes() -> None:
+    classes = [f"a class with a long name, {i}" for i in range(20)]
+    confusion = 5 * np.eye(20, dtype=int)
+    confusion[3, 7], confusion[7, 3] = 4, 1
+    lines = confusion_text(confusion, classes).splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "most frequent mistakes",
+        f"{classes[3]} taken for {classes[7]}",
+        f"{classes[7]} taken for {classes[3]}",
+    ]
+    assert confusion_text(np.eye(20, dtype=int), classes) == "no row was mistaken"
+    assert len(confusion_text(confusion[:10, :10], list("abcdefghij")).splitlines()) == 11

@@ -25,6 +25,8 @@ MODULES: Mapping[str, str] = {
     "chainrule": "chainrule_fused",
     "chainrule-numpy": "chainrule_numpy",
     "pytorch": "pytorch",
+    "facade": "facade",
+    "facade-compiled": "facade_compiled",
     "mygrad": "my_grad",
     "autograd": "hips_autograd",
     "jax": "jax_jit",

@@ -14,6 +14,8 @@ ANOMALY = 2
 """Every value and cotangent is checked for NaN and Inf."""
 TRANSFORM = 4
 """A transform is under way: the gradients that it asks for may themselves be differentiated."""
+TRACE = 8
+"""A function is traced: Symbols may be met."""
 
 mode: ContextVar[int] = ContextVar("mode", default=RECORD)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from sys import _getframe
+from contextlib import AbstractContextManager, nullcontext
+from sys import _getframe, getrefcount
 from types import FrameType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy import ndarray
 
 from chainrule.backward import Hook, Node, Watch, first_bad, sweep
 from chainrule.errors import (
@@ -19,12 +21,13 @@ from chainrule.errors import (
     InputError,
     ShapeError,
 )
-from chainrule.inplace import note_change, version
-from chainrule.lines import here, place, stores_an_element
-from chainrule.modes import ANOMALY, RECORD, mode, switched
+from chainrule.inplace import Seals, note_change, protected, version
+from chainrule.lines import Place, here, place, stores_an_element
+from chainrule.modes import ANOMALY, RECORD, TRACE, mode, switched
 from chainrule.namespace import NUMPY_TYPES, is_array, is_floating, namespace_of
 from chainrule.operators import Operators
 from chainrule.primitives import Plan, Primitive, described, restated
+from chainrule.rules.index import is_basic
 from chainrule.typing import DType, Shape
 
 _new = object.__new__
@@ -67,6 +70,11 @@ class Tensor(Operators):
     _data: Any
     _node: Node | None
     _view: View | None
+    _restores: ClassVar[bool] = True
+    """Whether a change in place is taken back where a rule needs what was there, instead of being refused."""
+
+    _keeps_its_class: ClassVar[bool] = False
+    """Whether it stays what it is while a function is traced, and holds a Symbol in the place of its array: façades."""
 
     def __init__(self, data: Any, requires_grad: bool = False, *, dtype: DType = None) -> None:
         self._data = _as_data(data, dtype)
@@ -95,6 +103,10 @@ class Tensor(Operators):
         self._data = value
         if self.is_leaf and self._node is not None:
             self._node.shape = value.shape
+
+    def _take(self, values: Any, where: Place) -> None:
+        """Hold what a compiled function, called at `where`, computed for this Tensor."""
+        self.data = np.asarray(values)
 
     @property
     def shape(self) -> Shape:
@@ -156,6 +168,14 @@ class Tensor(Operators):
     def detach(self) -> Self:
         """The same array without its history; it shares memory."""
         return self._wrapped(self._data)
+
+    def sweeping(self) -> AbstractContextManager[Callable[[Any, Any], Any]]:
+        """While a façade's reverse sweep runs along values like this one: a function that names the gradients."""
+        return nullcontext(lambda watch, g: g)
+
+    def as_it_is_now(self) -> Self:
+        """Of what is kept for the reverse sweep: what no later change in place reaches."""
+        return self
 
     # the gradient --------------------------------------------------------------------------------------
 
@@ -230,7 +250,7 @@ class Tensor(Operators):
         wrap = type(self)._wrapped
 
         def wrapped(g: Any) -> Any:
-            recorded = isinstance(g, Tensor)
+            recorded = isinstance(g, Tensor) and not g.is_traced
             changed = hook(g if recorded else wrap(g))
             if changed is None:
                 return None
@@ -274,10 +294,29 @@ class Tensor(Operators):
     ) -> dict[Node, Any]:
         """`sweep_from`, for this class of Tensors."""
         retain = create_graph if retain_graph is None else retain_graph
+        if not isinstance(self._data, Tensor):
+            return self._swept(node, g, sinks, deposit, create_graph, retain)
+        # A façade's tensor, which holds a Symbol: what the rules do is traced.
+        if not isinstance(_held(g), Tensor):
+            g = self._data._wrapped(np.asarray(_held(g)))
+        with self._data.sweeping() as named:
+            to = deposit and (lambda watch, g: deposit(watch, named(watch, g)))
+            found = self._swept(node, g, sinks, to, create_graph, retain)
+            return {end: named(end.watch, cotangent) for end, cotangent in found.items()}
+
+    def _swept(
+        self,
+        node: Node,
+        g: Any,
+        sinks: Collection[Node],
+        deposit: Callable[[Watch, Any], None] | None,
+        create_graph: bool,
+        retain: bool,
+    ) -> dict[Node, Any]:
         if not create_graph:
-            return sweep(node, g._data if isinstance(g, Tensor) else g, sinks, deposit, None, retain)
+            return sweep(node, _held(g), sinks, deposit, None, retain)
         kind = type(self)
-        g = g if isinstance(g, Tensor) else kind._wrapped(g)
+        g = kind._wrapped(g) if _held(g) is g else g
         return sweep(node, g, sinks, deposit, _residuals_of(kind), retain)
 
     def _one(self) -> Any:
@@ -309,6 +348,19 @@ class Tensor(Operators):
         tensor._view = None
         return tensor
 
+    @classmethod
+    def _joined(cls, value: Any) -> Any:
+        """`value` beside a tensor of this façade: for a Symbol, a tensor that holds it, and that gradients reach."""
+        if not (isinstance(value, Tensor) and value.is_traced):
+            return value
+        tensor = cls._wrapped(np.empty(0))
+        tensor._data = value.as_it_is_now()
+        if is_floating(value):  # no leaf, which could not be changed in place
+            plan = cls._ops.positive.plan(1, 1)
+            leaf = Node.leaf(value.shape, value.dtype)
+            tensor._node = Node(plan, (leaf,), plan.keep(value, [value], {}), value.shape, value.dtype, None)
+        return tensor
+
     @staticmethod
     def _apply(  # noqa: C901 - the hot path
         primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]
@@ -320,6 +372,7 @@ class Tensor(Operators):
         arrays: list[Any] = []
         parents: list[Node] = []
         mask, bit, kind, plain = 0, 1, Tensor, True
+        seals: Seals | None = None
         for x in inputs:
             if isinstance(x, Tensor):
                 kind = type(x)
@@ -328,15 +381,23 @@ class Tensor(Operators):
                     mask |= bit
                     parents.append(node)
                 x = x._data
+            elif type(x) is ndarray:
+                seals = ()
             if type(x) not in NUMPY_TYPES:
                 plain = False
             arrays.append(x)
             bit += bit
+        flags = mode.get()
+        if flags & TRACE and (traced := _traced_among(inputs)) is not None:
+            return traced._apply(primitive, inputs, parameters)
         try:
-            out = primitive.plain(*arrays, **parameters) if plain else primitive.evaluate(arrays, parameters)
+            if plain:
+                out = primitive.plain(*arrays, **parameters)
+            else:
+                out = primitive.evaluate(arrays, parameters)
+                arrays = [_as_it_is_now(a) for a in arrays]
         except (ValueError, TypeError, IndexError) as error:
             raise restated(primitive, arrays, parameters, error) from error
-        flags = mode.get()
         if flags & ANOMALY:
             _check_finite(primitive, arrays, out)
         node = None
@@ -344,19 +405,23 @@ class Tensor(Operators):
             plan = primitive.plans.get(mask | bit) or primitive.plan(len(arrays), mask)
             if len(parents) != len(plan.needed):
                 parents = _parents_of(plan, inputs)
-            kept = plan.keep(out, arrays, parameters)
+            kept = plan.keep(out if plain else _as_it_is_now(out), arrays, parameters)
+            if seals is not None and plan.keeps_arrays:
+                kept, seals = protected(kept, plan.kinds, inputs)
             where = place(_getframe(2))
             if primitive.outputs:
                 node = Node(plan, tuple(parents), kept, None, None, where)
             elif parents:
                 node = Node(plan, tuple(parents), kept, out.shape, out.dtype, where)
+            if seals and node is not None:
+                node.watched().seals = seals
         if primitive.outputs:
             return _outputs(kind, node, out)
         result: Tensor = _new(kind)
         result._data = out
         result._node = node
         result._view = None
-        if primitive.view and type(out) is np.ndarray:
+        if primitive.view and (type(out) is np.ndarray or isinstance(out, Tensor)):
             _note_view(result, inputs[0], primitive, parameters)
         return result
 
@@ -373,8 +438,11 @@ class Tensor(Operators):
                 self._node, self._view = fresh._node, view._replace(node=current)
         return self._node
 
-    def _replace(self, change: Callable[[Any], Any], name: str) -> Self:
-        """Change this Tensor in place to `change(self)`: its memory, its node, and those it is a view of."""
+    def _replace(self, change: Callable[[Any], Any], name: str, key: Any = ...) -> Self:
+        """Change this Tensor in place to `change(self)`: its memory, its node, and those it is a view of.
+
+        At most the elements at `key` are changed.
+        """
         recording = mode.get() & RECORD
         if recording and self.requires_grad and self._root().is_leaf:
             raise InPlaceError(
@@ -386,11 +454,11 @@ class Tensor(Operators):
         old = self._wrapped(_copied(self._data), self._current_node()) if recording else self.detach()
         new = change(old)
         if isinstance(new, Tensor) and new._joined_by(self):
-            return self._replace(change, name)
+            return self._replace(change, name, key)
         if new.shape != self.shape:
             raise ShapeError(f"{name} on a Tensor of shape {self.shape} would give shape {new.shape}")
         self._store(new, name)
-        note_change(self._data, where)
+        self._note_change(where, old, new, key)
         if recording:
             self._node = new._node if isinstance(new, Tensor) else None
             self._renew_base()
@@ -411,6 +479,19 @@ class Tensor(Operators):
                 f"{name} would put {described(values)} into a Tensor of type {self.dtype}; convert it first"
             )
 
+    def _note_change(self, where: Place, old: Tensor, new: Any, key: Any) -> None:
+        """Note a change that was just made; one of the program is taken back where the sweep needs what was there.
+
+        Others, such as the update of a parameter before backward(), are mistakes: the sweep refuses them.
+        """
+        if not self._restores or (old._node is None and (not isinstance(new, Tensor) or new._node is None)):
+            note_change(self._data, where)
+        elif _is_alone(self):
+            note_change(self._data, where, final=False)
+        else:
+            part = _part(self._data, key)
+            note_change(part, where, old._data if part is self._data else _part(old._data, key).copy())
+
     def _root(self) -> Tensor:
         return self if self._view is None else self._view.base._root()
 
@@ -425,7 +506,9 @@ class Tensor(Operators):
         base._renew_base()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._replace(lambda old: self._ops.index_update(old, value, key=key), "an assignment to elements")
+        self._replace(
+            lambda old: self._ops.index_update(old, value, key=key), "an assignment to elements", key
+        )
 
     def __iadd__(self, other: Any) -> Self:
         return self._replace(lambda old: old + other, "+=")
@@ -561,6 +644,39 @@ def _as_data(data: Any, dtype: DType) -> Any:
     return data
 
 
+def _part(data: Any, key: Any) -> Any:
+    """A view of what is at a basic key; all of the array for another key."""
+    if key is ... or not isinstance(data, np.ndarray) or not is_basic(key):
+        return data
+    keys = key if isinstance(key, tuple) else (key,)
+    return data[keys if any(k is ... for k in keys) else (*keys, ...)]
+
+
+def _is_alone(tensor: Tensor) -> bool:
+    """Whether nothing but this Tensor can reach its memory, so that no rule needs what is there."""
+    return _references(tensor) == _REFERENCES and tensor._data.base is None
+
+
+def _references(tensor: Tensor) -> int:
+    return getrefcount(tensor._data) if isinstance(tensor._data, np.ndarray) else 0
+
+
+def _held(g: Any) -> Any:
+    """What a Tensor holds; an array and a Symbol are what they are."""
+    return g._data if isinstance(g, Tensor) and not g.is_traced else g
+
+
+def _traced_among(inputs: tuple[Any, ...]) -> Tensor | None:
+    """A Symbol beside Tensors of other classes."""
+    return next((x for x in inputs if isinstance(x, Tensor) and x.is_traced), None)
+
+
+def _as_it_is_now(out: Any) -> Any:
+    if isinstance(out, tuple):
+        return tuple(_as_it_is_now(part) for part in out)
+    return out.as_it_is_now() if isinstance(out, Tensor) else out
+
+
 def _copied(data: Any) -> Any:
     return data.copy() if isinstance(data, np.ndarray) else data
 
@@ -662,6 +778,10 @@ def _output(node: Node | None, value: Any, index: int, count: int) -> Node | Non
 
 
 def _note_view(result: Tensor, source: Tensor, primitive: Primitive, parameters: dict[str, Any]) -> None:
+    if isinstance(result._data, Tensor):  # a Symbol knows itself what it is a view of
+        if result._data._view is not None:
+            result._view = View(source, primitive, parameters, source._node)
+        return
     shown, whole = result._data.base, source._data
     if shown is not None and isinstance(whole, np.ndarray) and (shown is whole or shown is whole.base):
         result._view = View(source, primitive, parameters, source._node)
@@ -674,3 +794,7 @@ def _check_finite(primitive: Primitive, arrays: list[Any], out: Any) -> None:
             names = primitive.inputs * (len(arrays) if primitive.variadic else 1)
             operands = ", ".join(f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True))
             raise AnomalyError(f"{primitive.text} gave {bad}\n  operands {operands}\n  at {here()}")
+
+
+_REFERENCES = _references(Tensor(np.zeros(1)))
+"""How many references there are to an array that only a Tensor holds."""

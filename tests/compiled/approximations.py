@@ -24,6 +24,8 @@ EIGHTH = mp.pi / 4 * mp.mpf("1.0001")
 """The largest remainder of the argument of sine and cosine."""
 NEAR = mp.mpf(1)
 """Where the error function changes from one formula to the other."""
+HALF = mp.mpf("0.55")
+"""Where tanh does: beyond, it is more than a half."""
 
 
 class Fit(NamedTuple):
@@ -71,12 +73,18 @@ def error_far(t: Any) -> Any:
     return -mp.log(mp.erfc(t + 1))
 
 
+def tangent(z: Any) -> Any:
+    """(tanh(x) / x - 1) / z with z = x²."""
+    return (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
 FITS = {
     "EXP": Fit(exponential, lambda r: r**2 / mp.exp(r), (-HALF_LOG_2, HALF_LOG_2), 10, 5),
     "LOG": Fit(logarithm, lambda z: z / 2, (0, FRACTION**2), 7, 3),
     "LOG_TAIL": Fit(logarithm_tail, lambda z: z**2 / 2, (0, FRACTION**2), 7, 0),
     "SIN": Fit(sine, lambda z: z, (0, EIGHTH**2), 6, 3),
     "COS": Fit(cosine, lambda z: z**2, (0, EIGHTH**2), 6, 3),
+    "TANH": Fit(tangent, lambda z: z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)), (0, HALF**2), 11, 5),
     "ERF_NEAR": Fit(error_near, lambda z: 1, (0, NEAR), 12, 7),
     "ERF_FAR": Fit(error_far, lambda t: mp.erfc(t + 1) / mp.erf(t + 1), (0, 5), 18, 7),
 }

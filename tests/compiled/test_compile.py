@@ -22,19 +22,14 @@ from chainrule.compiled.verification import CompiledMismatch
 from chainrule.errors import InputError, UnsupportedError
 
 pytest.importorskip("llvmlite")
-from chainrule.graph.emit.llvm import kernel
+from chainrule.graph.emit.llvm import making
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(kernel, "_KNOWN", {})
+    monkeypatch.setattr(making, "_KNOWN", {})
     return tmp_path / "cache"
-
-
-def forget_what_is_in_memory() -> None:
-    """As if a new process had begun."""
-    kernel._KNOWN.clear()
 
 
 def compilations(caplog: pytest.LogCaptureFixture) -> int:
@@ -503,81 +498,6 @@ def llvm_of(f: Any, *arguments: Any) -> str:
     return fast.llvm()
 
 
-# the cache on disk --------------------------------------------------------------------------------
-
-
-def entries(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.o"))
-
-
-def test_code_is_kept_and_found_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chainrule.graph.emit.llvm import native
-
-    x = np.arange(5.0)
-    same(compile(lambda x: x * 3 + 1)(x), x * 3 + 1)
-    kept = entries(own_cache)
-    assert kept
-
-    def refuse(text: str) -> bytes:
-        raise AssertionError("compiled although it was kept")
-
-    monkeypatch.setattr(native, "_compiled", refuse)
-    forget_what_is_in_memory()
-    same(compile(lambda x: x * 3 + 1)(x), x * 3 + 1)
-    assert entries(own_cache) == kept
-
-
-def test_the_same_program_is_written_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weights = np.arange(5.0), [np.full(5, 2.0), np.full(5, -3.0)]
-    same(compile(lambda x: np.tanh(x) * weights[0])(x), np.tanh(x) * 2)
-
-    def refuse(*_: Any) -> Any:
-        raise AssertionError("written although it is the same program")
-
-    monkeypatch.setattr(kernel, "lowered", refuse)
-    other = compile(lambda y: np.tanh(y) * weights[1], backend="llvm")
-    same(other(x + 1), np.tanh(x + 1) * -3)
-    assert "tanh(y)" in other.report()
-    for f in (
-        lambda x: np.tanh(x) * 2.0,
-        lambda x: np.tanh(x) + weights[1],
-        lambda x: np.tanh(weights[1]) * x,
-    ):
-        with pytest.raises(AssertionError, match="written although"):
-            compile(f, backend="llvm")(x)
-    with pytest.raises(AssertionError, match="written although"):
-        other(x.astype(np.float32))
-
-
-@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
-def test_a_damaged_entry_is_compiled_again(damage: bytes | None, own_cache: Path) -> None:
-    x = np.arange(5.0)
-    same(compile(lambda x: x * 5 + 1)(x), x * 5 + 1)
-    sound = {path: path.read_bytes() for path in entries(own_cache)}
-    for path, content in sound.items():
-        path.write_bytes(content[:-9] + b"x" * 9 if damage is None else damage)
-    forget_what_is_in_memory()
-    same(compile(lambda x: x * 5 + 1)(x), x * 5 + 1)
-    repaired = {path: path.read_bytes() for path in entries(own_cache)}
-    assert any(repaired[path] == content for path, content in sound.items())
-
-
-def test_without_a_folder_to_write_to_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "file" / "cache"))
-    x = np.arange(5.0)
-    same(compile(lambda x: x * 7 + 1)(x), x * 7 + 1)
-
-
-def test_the_cache_can_be_switched_off(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.arange(5.0)
-    compile(lambda x: x * 9 + 1, cache=False)(x)
-    kept = entries(own_cache)
-    monkeypatch.setenv("CHAINRULE_CACHE", "no")
-    compile(lambda x: x * 11 + 1)(x)
-    assert entries(own_cache) == kept
-
-
 # long programs -----------------------------------------------------------------------------------
 
 
@@ -598,3 +518,20 @@ def test_what_is_unrolled_over_time_is_written_once(caplog: pytest.LogCaptureFix
     same(fast((W, U, V), x, y), both((W, U, V), x, y))
     assert fast.llvm().count("\ndefine ") < 40
     assert fast.llvm().count("call i32 @") > 200
+
+
+def test_attributes_in_slots_are_watched() -> None:
+    class Held:
+        __slots__ = ("__private", "factor")
+
+        def __init__(self, factor: float) -> None:
+            self.factor = self.__private = factor
+
+        def __call__(self, x: Any) -> Any:
+            return x * self.factor + self.__private
+
+    held, x = Held(0.5), np.arange(3.0)
+    fast = compile(lambda x: held(x))
+    for factor in (0.5, 0.25, 2.0):
+        held.__init__(factor)  # type: ignore[misc]
+        same(fast(x), x * factor + factor)

@@ -107,3 +107,15 @@ def test_products_of_all_layouts(x: tuple[int, ...], y: tuple[int, ...], dtype: 
     assert_agree(
         llvm.build(graph, keep=False)([a, b, *turned]), expected, 1e-12 if dtype != np.float32 else 1e-5
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_are_cut_to_integers_natively(dtype: Any) -> None:
+    """What an index is made of; numbers that no integer is near become the least, as NumPy has it on x86."""
+    x = np.array([1.9, -1.9, 0.0, -0.0, 3e9, -(2.0**62), -(2.0**63)], dtype)
+    fast = cr.compile(lambda x: cr.ops.astype(x, np.int64), cache=False)
+    np.testing.assert_array_equal(fast(x), x.astype(np.int64), strict=True)
+    beyond = np.array([2.0**63, 1e30, -1e30, np.inf, -np.inf, np.nan, -np.nan], dtype)
+    assert beyond.shape == x.shape, "compiled already, for numbers that are no reason for a warning"
+    np.testing.assert_array_equal(fast(beyond), np.full(7, np.iinfo(np.int64).min))
+    assert "computed by NumPy" not in str(fast.report())

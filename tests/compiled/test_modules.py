@@ -159,7 +159,7 @@ def test_dropout_is_refused_while_training() -> None:
 
 
 def test_steps_are_verified_from_the_same_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    from chainrule.graph.emit.llvm import elements, kernel
+    from chainrule.graph.emit.llvm import elements, making
 
     monkeypatch.setenv("CHAINRULE_VERIFY", "1")
     models = network(), network()
@@ -168,7 +168,7 @@ def test_steps_are_verified_from_the_same_state(monkeypatch: pytest.MonkeyPatch)
     for _ in range(3):
         fast(X, LABELS), eager(X, LABELS)
         assert_same_parameters(*models)
-    monkeypatch.setattr(kernel, "_KNOWN", {})
+    monkeypatch.setattr(making, "_KNOWN", {})
     monkeypatch.setitem(elements.PLAIN, "sqrt", lambda code, t, a: a)
     with pytest.raises(CompiledMismatch, match="compiled step gives another result"):
         compile(trainer(network(), "adam")[0], cache=False)(X, LABELS)

@@ -1,6 +1,8 @@
-"""The estimators beyond what scikit-learn checks of them: what MLPClassifier lacks, and its own numbers."""
+"""The estimators beyond what scikit-learn checks of them: what MLPClassifier lacks, and native code."""
 
 import pickle
+import signal
+import time
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from chainrule import nn
+from chainrule.compiled import NativeLoop
 from chainrule.errors import OptionError
 from chainrule.estimators import NetworkClassifier, NetworkRegressor
 
@@ -35,24 +38,6 @@ def trained(**options: Any) -> NetworkClassifier:
 
 
 # As scikit-learn's MLP ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-@pytest.mark.parametrize("labels", [y, (y == 2).astype(int)], ids=["three", "two"])
-def test_from_the_same_weights_training_takes_the_same_steps_as_mlp(solver: str, labels: Any) -> None:
-    # scikit-learn adds epsilon before it corrects Adam's bias, PyTorch (and chainrule) after it.
-    options = FAST | {"solver": solver, "shuffle": False, "batch_size": 50, "alpha": 0.1, "max_iter": 1}
-    options |= {"epsilon": 1e-14}
-    ours, theirs = NetworkClassifier(**options).fit(X, labels), MLPClassifier(**options).fit(X, labels)
-    ours.set_params(warm_start=True, max_iter=12)
-    theirs.set_params(warm_start=True, max_iter=12)
-    for layer, w, b in zip(ours._layers(), theirs.coefs_, theirs.intercepts_, strict=True):
-        layer.weight.data, layer.bias.data = w.copy(), b.copy()  # type: ignore[union-attr]
-    ours.fit(X, labels), theirs.fit(X, labels)
-    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_[-12:], rtol=1e-6)
-    for w, v in zip(ours.coefs_, theirs.coefs_, strict=True):
-        np.testing.assert_allclose(w, v, rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -80,18 +65,6 @@ def test_native_code_gives_the_same_network(options: dict[str, Any], dtype: Any)
 def test_an_unknown_way_to_compile_is_refused() -> None:
     with pytest.raises(OptionError, match="compile='perhaps': choose one of auto, yes, no"):
         trained(compile="perhaps")
-
-
-@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
-def test_regression_takes_the_same_steps_as_mlp(loss: str) -> None:
-    target = np.abs(X[:, 0] * 2 + X[:, 1])
-    options = FAST | {"shuffle": False, "max_iter": 1, "loss": loss, "activation": "tanh", "epsilon": 1e-14}
-    ours, theirs = NetworkRegressor(**options).fit(X, target), MLPRegressor(**options).fit(X, target)
-    for layer, w, b in zip(ours._layers(), theirs.coefs_, theirs.intercepts_, strict=True):
-        layer.weight.data, layer.bias.data = w.copy(), b.copy()  # type: ignore[union-attr]
-    for model in (ours, theirs):
-        model.set_params(warm_start=True, max_iter=10).fit(X, target)
-    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-6)
 
 
 def test_the_parameters_of_mlp_are_all_there_with_the_same_defaults() -> None:
@@ -219,6 +192,73 @@ def test_callbacks_see_every_epoch_and_can_end_the_training() -> None:
     assert model.n_iter_ == 4
 
 
+def test_an_interrupted_fit_keeps_what_it_has_learnt() -> None:
+    def interrupt(epoch: Any) -> None:
+        if epoch.number == 30:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="training was interrupted"):
+        model = trained(callbacks=[interrupt])
+    assert model.n_iter_ == 30
+    np.testing.assert_array_equal(model.coefs_[0], trained(max_iter=30).coefs_[0])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
+def test_native_code_can_be_interrupted_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    trained(compile="yes")
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    start = time.perf_counter()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.4)
+        with pytest.warns(UserWarning, match="training was interrupted"):
+            model = trained(compile="yes", max_iter=10**8, n_iter_no_change=10**8)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.perf_counter() - start < 10
+    assert model.n_iter_ > 0
+    assert model.score(X, y) > 0.9
+
+
+def test_a_series_of_fits_is_the_same_whatever_was_fitted_before() -> None:
+    pytest.importorskip("llvmlite")
+    variants: list[dict[str, Any]] = [
+        {},
+        {"alpha": 1.0},
+        {"activation": "tanh"},
+        {"beta_1": 0.5},
+        {"hidden_layer_sizes": (8, 8)},
+        {"learning_rate_init": 0.1},
+        {"class_weight": {0: 2.0, 1: 1.0, 2: 1.0}},
+        {"batch_size": 40},
+        {"dropout": 0.2},
+        {"dropout": 0.25},
+    ]
+    for options in [*variants, *variants]:
+        series, alone = trained(compile="yes", **options), trained(compile="no", **options)
+        np.testing.assert_allclose(series.coefs_[0], alone.coefs_[0], rtol=1e-7, atol=1e-9)
+
+
+def test_another_penalty_or_rate_needs_no_new_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    trained(compile="yes", alpha=0.5)
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(NativeLoop, "_compiled", refuse)
+    for options in ({"alpha": 2.0}, {"learning_rate_init": 0.1}, {"alpha": 1e-3, "random_state": 3}):
+        native, eager = (trained(compile=choice, **options) for choice in ("yes", "no"))
+        np.testing.assert_allclose(native.coefs_[0], eager.coefs_[0], rtol=1e-8, atol=1e-10)
+    with pytest.raises(AssertionError, match="compiled again"):
+        trained(compile="yes", alpha=0.0)
+
+
 class Recorder:
     """A callback of scikit-learn's protocol."""
 
@@ -303,10 +343,15 @@ def test_float32_stays_float32() -> None:
     assert model.coefs_[0].dtype == model.predict_proba(X.astype(np.float32)).dtype == np.float32
 
 
-def test_the_same_seed_gives_the_same_bits() -> None:
-    first, second = trained(dropout=0.1), trained(dropout=0.1)
+@pytest.mark.parametrize("native_code", ["no", "yes"])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.1}, {"early_stopping": True}], ids=str)
+def test_the_same_seed_gives_the_same_bits(options: dict[str, Any], native_code: str) -> None:
+    if native_code == "yes":
+        pytest.importorskip("llvmlite")
+    options = options | {"compile": native_code}
+    first, second = trained(**options), trained(**options)
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
-    assert not np.array_equal(first.predict_proba(X), trained(dropout=0.1, random_state=1).predict_proba(X))
+    assert not np.array_equal(first.predict_proba(X), trained(**options, random_state=1).predict_proba(X))
 
 
 def test_probabilities_too_small_for_a_number_have_logarithms() -> None:

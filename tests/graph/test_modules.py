@@ -3,11 +3,9 @@
 from typing import Any
 
 import numpy as np
-import pytest
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.errors import UnsupportedError
 
 draw = np.random.default_rng(0)
 X, Y = draw.normal(size=(6, 4)), draw.normal(size=(6, 1))
@@ -103,17 +101,6 @@ def test_second_order_by_parameters_takes_directions_by_name() -> None:
     _, before, _ = derivation.function(X, Y, **directions, **back)
     for name, found in product.items():
         np.testing.assert_allclose(found, (after[name] - before[name]) / (2 * step), rtol=1e-5, atol=1e-6)
-
-
-def test_tensors_of_other_kinds_are_refused_by_name() -> None:
-    from chainrule import torch
-
-    layer = torch.nn.Linear(4, 1)
-    with pytest.raises(UnsupportedError, match=r"chainrule\.torch.* is not traced|are not traced"):
-        cr.derive(lambda: (layer(torch.ones(2, 4)) ** 2).mean())
-    weight = torch.ones(4, requires_grad=True)
-    with pytest.raises(UnsupportedError, match="are not traced"):
-        cr.derive(lambda x: (x * weight).sum(), np.ones(4))
 
 
 class Slotted:

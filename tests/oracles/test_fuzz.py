@@ -24,6 +24,7 @@ PIECES = [
 
 OPTIONS: list[list[str]] = [
     [], [], ["--folds", "2"], ["--test", "0"], ["--task", "classification"], ["--hidden", "none"], ["--stream"],
+    ["--header", "yes"],
 ]  # fmt: skip
 
 TABLE_OPTIONS = {

@@ -80,6 +80,7 @@ def one_after_another(folder: Path, reference: dict[str, bytes], kills: int, see
         if not is_through(place):
             subprocess.run([*CHAINRULE, *arguments(place)], stdout=subprocess.DEVNULL, check=True)
         assert finished(place) == reference
+        assert sorted(path.name for path in place.iterdir()) == sorted(reference), "what kills left is gone"
     return told
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.ir import Literal, Variable
+from chainrule.tensor import Tensor
 from chainrule.trees import children, rebuilt
 from chainrule.typing import Tree
 
@@ -81,7 +82,10 @@ def _leaf(source: Source, leaf: Any, text: str, kinds: Iterator[type], found: li
     if isinstance(leaf, Variable):
         name, kind = source.new(prefix="x"), next(kinds)
         source.line(f"{name} = {text}")
-        if not leaf.shape and issubclass(kind, (np.ndarray, np.generic)):
+        if issubclass(kind, Tensor):
+            source.miss_if(f"type({name}) is not {source.new(kind, 'kind')} or {name}._node is not None")
+            source.line(f"{name} = {name}._data")
+        elif not leaf.shape and issubclass(kind, (np.ndarray, np.generic)):
             # What a call returned as a number of NumPy is given back to the next one.
             dtype = source.new(np.dtype(leaf.dtype), "dtype")
             source.line(f"if type({name}) is not ndarray:")

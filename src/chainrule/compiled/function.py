@@ -14,19 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiled.specialisation import Specialisation
-from chainrule.compiled.state import State, made_pure
-from chainrule.compiled.surroundings import names_outside
-from chainrule.compiled.verification import verify
+from chainrule.compiled.specialisation import Specialisation, as_it_is
+from chainrule.compiled.state import AddedError, State, is_at, made_pure
+from chainrule.compiled.surroundings import Name, names_outside
+from chainrule.compiled.verification import agree, verify
 from chainrule.errors import InputError, UnsupportedError
 from chainrule.graph.ir import Graph, Literal
+from chainrule.graph.notes import selections_by_value
 from chainrule.graph.simplification import simplified
 from chainrule.graph.stepping import settled
-from chainrule.graph.surroundings import Snapshot
+from chainrule.graph.surroundings import Held, Path, Snapshot, numbers_read
+from chainrule.graph.tracing import State as Outside
 from chainrule.graph.tracing import Traced, is_traced, name_of
 from chainrule.graph.tracing import traced as trace_once
+from chainrule.lines import described_place
 from chainrule.namespace import is_array
-from chainrule.operators import Operators, data_of
+from chainrule.operators import Operators, data_of, example_of
+from chainrule.tensor import Tensor
 from chainrule.trees import children, leaves, mapped
 from chainrule.typing import Tree
 
@@ -48,11 +52,12 @@ def compile(  # noqa: A001  # the public name
     `f` is traced at its first call, and again for each new set of shapes, types and fixed arguments (integers,
     strings, objects): arrays and floats are its inputs. What `f` does beside computing (printing, appending to a
     list) is done while it is traced, which is twice, and not again. Arrays that `f` finds outside of its arguments
-    are read at each call, and a name that stands for another array or number has `f` compiled again; what `f`
-    computes from them with NumPy alone is computed once. It works on all that can be traced: functions of trees,
-    `value_and_grad(f)`, modules, and whole training steps: the parameters of a module are read at each call, and what
-    `f` changes outside of its arguments (parameters, the memory of an optimizer, counters) is changed at each call;
-    `.grad` is left as it was. Inside of another transform it is `f` itself.
+    are read at each call, and a name that stands for another array or number has `f` compiled again, but for floats
+    once only, unless a branch depends on them: from then on they are read at each call, as the rate of an optimizer
+    is from the beginning. What `f` computes from arrays with NumPy alone is computed once. It works on all that can be
+    traced: functions of trees, `value_and_grad(f)`, modules, and whole training steps: the parameters of a module are
+    read at each call, and what `f` changes outside of its arguments (parameters, the memory of an optimizer, counters)
+    is changed at each call; `.grad` is left as it was. Inside of another transform it is `f` itself.
 
     `backend` is "llvm" (needs llvmlite), "numpy" or "jax"; None takes LLVM where llvmlite is installed, and NumPy
     otherwise. With `assume_finite`, the code may be wrong where NaN or infinity occur. `cache=False` keeps nothing
@@ -86,6 +91,9 @@ class Compiled:
         self._fast: Callable[..., Any] = _missing
         self._lock = threading.RLock()
         self._in_a_row: list[Any] = []
+        self._varying: list[Name] = []
+        self._fixed: set[tuple[int, str]] = set()
+        self._began = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function gives for these arguments."""
@@ -96,7 +104,7 @@ class Compiled:
 
     def _dispatched(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for _, leaf in leaves((args, kwargs)):
-            if isinstance(leaf, Operators):
+            if isinstance(leaf, Operators) and not is_constant(leaf):
                 return self.function(*args, **kwargs)
             if is_array(leaf) and not is_traced(leaf):
                 _say_once(
@@ -105,23 +113,30 @@ class Compiled:
                 )
                 return self.function(*args, **kwargs)
         with self._lock:
-            found, is_new = self._specialisation(args, kwargs)
+            try:
+                found, is_new = self._specialisation(args, kwargs)
+            except AddedError:
+                if self._began:
+                    raise
+                self._began = True  # the first call of a step makes the memory that later ones find
+                return mapped(_without_history, self.function(*args, **kwargs))
             # After a compilation the next call comes here again, and so ends the row of compilations.
             self._fast = _missing if is_new else found.fast
-        before = found.state.read()
+        verifying = is_new and os.environ.get("CHAINRULE_VERIFY", "0") not in ("", "0")
+        before = found.state.copied() if verifying else ()
         result = found.fast(args, kwargs)
         if result is NotImplemented:
             try:
                 result = found.slow(args, kwargs)
-            except IndexError:
-                return self.function(*args, **kwargs)  # which says what is wrong
-        if is_new and os.environ.get("CHAINRULE_VERIFY", "0") not in ("", "0"):
+            except IndexError:  # it says what is wrong, if anything is
+                return mapped(_without_history, self.function(*args, **kwargs))
+        if verifying:
             self._verify(found.state, before, args, kwargs, result)
         return result
 
     def _verify(self, state: State, before: tuple[Any, ...], args: Any, kwargs: Any, result: Any) -> None:
         """Compare with the function itself, run from the same state, which is then put back."""
-        after, parameters = state.read(), state.parameters()
+        after, parameters = state.copied(), tuple(np.array(p) for p in state.parameters())
         state.put(before)
         snapshot = Snapshot(self.function, args, kwargs)
 
@@ -142,6 +157,8 @@ class Compiled:
             self._in_a_row.clear()
             return found, False
         self._count(key)
+        if found is not None:
+            self._varying += [name for name in found.changed_numbers() if name.place not in self._fixed]
         self._known[key] = made = self._compiled(args, kwargs)
         if len(self._known) > KEPT:
             del self._known[next(iter(self._known))]
@@ -165,15 +182,17 @@ class Compiled:
         leaf_values = [leaf for _, leaf in leaves((args, kwargs))]
         names = names_outside(self.function, *(leaf for leaf in leaf_values if not is_traced(leaf)))
         args, given = prepared((args, kwargs))
-        graph, state = made_pure(traced(self.function, args, given))
+        results: list[Any] = []
+        graph, state = made_pure(self._traced(args, given, results))
         kinds = [type(leaf) for leaf in leaf_values if is_traced(leaf)]
         after = len(kinds) - sum(is_traced(leaf) for _, leaf in leaves(given))
         kinds[after:after] = [
             one.kind for one in state.kept
         ]  # between positional arguments and those by name
-        graph = simplified(graph)
         run, backend = self._built(graph)
-        made = Specialisation(graph, run, names, kinds, state)
+        made = Specialisation(graph, run, names, kinds, state, makers_of(results[-1]))
+        if backend == "llvm":
+            run.forget()  # type: ignore[attr-defined]
         shapes = ", ".join(str(v.shape) for v in graph.inputs)
         logger.debug(
             "%s compiled for shapes %s by %s in %.3f s",
@@ -184,11 +203,32 @@ class Compiled:
         )
         return made
 
+    def _traced(self, args: tuple[Any, ...], kwargs: dict[str, Any], results: list[Any]) -> Traced:
+        """The trace, with the numbers outside as inputs that are known to vary, where that computes the same."""
+
+        def has_changed(held: Held) -> bool:
+            return any(is_at(held, name) for name in self._varying)
+
+        f = self.function
+        numbers = numbers_read(f, args, kwargs, has_changed)
+        if numbers:
+            try:
+                found = traced(f, args, kwargs, results, numbers)
+                if not self._varying or gives_the_same(found, trace_once(f, args, kwargs)):
+                    return found
+            except Exception as error:  # a branch, a table, a function of Python reads one
+                logger.debug("%s is compiled for each value of a number: %s", name_of(f), error)
+            if self._varying:
+                self._fixed.update(name.place for name in self._varying)
+                self._varying.clear()
+                return self._traced(args, kwargs, results)
+        return traced(f, args, kwargs, results)
+
     def _built(self, graph: Graph) -> tuple[Callable[..., Any], str]:
         """The code for a graph, and what wrote it: the fallback where LLVM is missing or fails."""
         chosen = self._backend or "llvm"
         if chosen != "llvm":
-            return import_module(f"chainrule.graph.emit.{BACKENDS[chosen]}").build(graph), chosen
+            return import_module(f"chainrule.graph.emit.{BACKENDS[chosen]}").build(simplified(graph)), chosen
         try:
             kernel = import_module("chainrule.graph.emit.llvm").build(
                 graph, keep=self._cache, assume_finite=self._finite
@@ -201,13 +241,15 @@ class Compiled:
             _say_once(
                 "chainrule[jit] is not installed: compiled functions run as NumPy code, several times slower"
             )
+        except InputError:
+            raise
         except Exception as error:
             if self._backend == "llvm":
                 raise
             _say_once(f"LLVM could not compile {name_of(self.function)}, which runs as NumPy code: {error}")
         else:
             return kernel, "llvm"
-        return import_module("chainrule.graph.emit.numpy_buffers").build(graph), "numpy"
+        return import_module("chainrule.graph.emit.numpy_buffers").build(simplified(graph)), "numpy"
 
     # what was made ---------------------------------------------------------------------------------------------
 
@@ -216,7 +258,10 @@ class Compiled:
         return str(self._kernel().llvm(optimize))
 
     def report(self) -> str:
-        """What was made of the newest specialisation: loops, layouts, memory, and what NumPy computes."""
+        """What was made of the newest specialisation: loops, layouts, memory, what NumPy computes, and the times.
+
+        They are measured now, in about a tenth of a second, on the arrays of the first call.
+        """
         return str(self._kernel().report())
 
     def _kernel(self) -> Any:
@@ -246,48 +291,84 @@ def _missing(args: Any, kwargs: Any) -> Any:
     return NotImplemented
 
 
-def traced(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
+def traced(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], results: list[Any] | None = None,
+    numbers: frozenset[Path] = frozenset(),
+) -> Traced:  # fmt: skip
     """The trace of `f`, with all that it changes; numbers of Python in its result stay what they are.
+
+    What `f` returned while it was traced is added to `results`; `numbers` are where floats are that it is not fixed to.
 
     Raises UnsupportedError where a second run of `f` finds other numbers: they would be fixed to those of one run.
     """
-    again = _traced_on_other_values(f, args, kwargs)
-    results: list[Any] = []
+    results = [] if results is None else results
+    start = Outside(frozenset(), None, numbers)
 
     def noted(result: Any, *_: Any) -> Any:
         results.append(result)
         return result
 
-    found = trace_once(f, args, kwargs, None, noted)
+    found = trace_once(f, args, kwargs, start, noted)
     if found.changes or found.state.paths:
         found = settled(f, args, kwargs, found, noted)
-        again = found.graph
-    if _fixed(found.graph) != _fixed(again):
+        start = found.state
+    _check_selections(found.graph)
+    if _fixed(found.graph) != _fixed(_traced_on_other_values(f, args, kwargs, start)):
         raise UnsupportedError(
             f"{name_of(f)} finds other numbers each time it is run (random ones, a counter, or values of its "
             f"arguments that it reads behind the trace's back), and compiled they would be fixed to those of one run; "
             f"draw them outside and pass them as arguments"
         )
-    numbers = (bool, int, float)
+    plain_types = (bool, int, float)
     result = mapped(
-        lambda leaf, plain: plain if type(plain) in numbers else leaf, found.graph.result, results[-1]
+        lambda leaf, plain: plain if type(plain) in plain_types else leaf, found.graph.result, results[-1]
     )
     return found._replace(graph=found.graph.with_(result=result))
 
 
-def _traced_on_other_values(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+def gives_the_same(found: Traced, plain: Traced) -> bool:
+    """Whether two traces of a call have the same results, in the same types."""
+    results = list(zip(found.graph.outputs, plain.graph.outputs, strict=True))
+    if any(isinstance(one, Literal) != isinstance(other, Literal) for one, other in results):
+        return False  # a number of Python is returned as it is
+    both = found.changes.keys() & plain.changes.keys()
+    after = [(found.changes[name][1], plain.changes[name][1]) for name in both]
+    return all(
+        np.asarray(one.value).dtype == np.asarray(other.value).dtype and agree(other.value, one.value)
+        for one, other in (*results, *after)
+    )
+
+
+def _traced_on_other_values(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], state: Outside
+) -> Graph:
     """A second trace: on the same elements in the opposite order, if `f` takes them so."""
 
     def turned(leaf: Any) -> Any:
-        return leaf.reshape(-1)[::-1].reshape(leaf.shape).copy() if is_traced(leaf) else leaf
+        if not is_traced(leaf):
+            return leaf
+        array = example_of(leaf)
+        other = array.reshape(-1)[::-1].reshape(array.shape).copy()
+        return leaf._wrapped(other) if isinstance(leaf, Tensor) else other
 
     other_args, other_kwargs = mapped(turned, (args, kwargs))
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return trace_once(f, other_args, other_kwargs).graph
+            return trace_once(f, other_args, other_kwargs, state).graph
     except Exception:
-        return trace_once(f, args, kwargs).graph
+        return trace_once(f, args, kwargs, state).graph
+
+
+def _check_selections(graph: Graph) -> None:
+    """Raise UnsupportedError where the number of elements depends on values: compiled, shapes are fixed."""
+    for equation in selections_by_value(graph, graph.constants):
+        if equation.name in ("nonzero", "getitem"):
+            where = described_place(equation.place) if equation.place is not None else "an unknown line"
+            raise UnsupportedError(
+                f"{graph.name} selects as many elements as a condition is true for\n  at {where}\nCompiled, shapes "
+                f"are fixed: use np.where(condition, x, 0), which keeps the shape."
+            )
 
 
 def _fixed(graph: Graph) -> list[Any]:
@@ -301,12 +382,15 @@ def _fixed(graph: Graph) -> list[Any]:
 
 def prepared(tree: Tree) -> Tree:
     """The arguments as they are traced: plain arrays; floats of the precision that the arrays have."""
-    arrays = [leaf.dtype for _, leaf in leaves(tree) if hasattr(leaf, "dtype") and leaf.dtype.kind == "f"]
+    dtypes = [example_of(leaf).dtype for _, leaf in leaves(tree) if hasattr(leaf, "dtype")]
+    arrays = [dtype for dtype in dtypes if dtype.kind == "f"]
     real = np.result_type(*arrays) if arrays else np.dtype(float)
 
     def one(leaf: Any) -> Any:
         if isinstance(leaf, float) and not isinstance(leaf, np.generic):
             return np.asarray(leaf, real)
+        if is_constant(leaf):
+            return leaf
         return np.asarray(data_of(leaf)) if is_traced(leaf) else leaf
 
     return mapped(one, tree)
@@ -320,10 +404,35 @@ def _key(tree: Tree) -> Any:
     if isinstance(tree, float) and not isinstance(tree, np.generic):
         return float
     if is_traced(tree):
-        return (tuple(tree.shape), np.dtype(tree.dtype).newbyteorder("=").str)
+        array = example_of(tree)
+        known = (tuple(array.shape), np.dtype(array.dtype).newbyteorder("=").str)
+        return (*known, type(tree)) if isinstance(tree, Operators) else known
     if isinstance(tree, (bool, int, str, bytes, type(None))):
         return (type(tree), tree)
     return _Identity(tree)
+
+
+def is_constant(leaf: Any) -> bool:
+    """Whether a leaf is a façade's tensor around an array, from which no gradient is wanted."""
+    return _is_of_a_facade(leaf) and leaf._node is None and type(leaf._data) is np.ndarray
+
+
+def makers_of(result: Tree) -> Tree | None:
+    """For each leaf of a result, what makes it of an array where it was a façade's tensor; None where none was."""
+    if not any(_is_of_a_facade(leaf) for _, leaf in leaves(result)):
+        return None
+    return mapped(lambda leaf: leaf._wrapped if _is_of_a_facade(leaf) else as_it_is, result)
+
+
+def _without_history(leaf: Any) -> Any:
+    """The leaf of an eager result as compiled code would return it."""
+    if _is_of_a_facade(leaf):
+        return leaf.detach()
+    return data_of(leaf)
+
+
+def _is_of_a_facade(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf._keeps_its_class
 
 
 class _Identity:

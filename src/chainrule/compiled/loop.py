@@ -15,7 +15,6 @@ import numpy as np
 from chainrule.compiled.function import prepared, traced
 from chainrule.errors import InputError, ShapeError, UnsupportedError
 from chainrule.graph.ir import Graph
-from chainrule.graph.simplification import simplified
 from chainrule.graph.tracing import Traced, is_traced, name_of
 from chainrule.operators import data_of
 from chainrule.trees import leaves, mapped
@@ -29,7 +28,8 @@ class NativeLoop:
     """A training step that is run many times, natively.
 
     `step(state, batch)` returns the next state, of the same structure, shapes and types, and a scalar. `data` is a
-    tree of arrays with the same number of rows, which a batch has some of.
+    tree of arrays with the same number of rows, which a batch has some of. `kernels` is the memory of loops whose
+    steps compute the same: the code by the size of batches, to which this loop adds what it compiles.
 
     >>> def step(w, batch):
     ...     x, y = batch
@@ -42,8 +42,17 @@ class NativeLoop:
     ((1000,), array([ 2., -1.]))
     """
 
-    def __init__(self, step: Callable[..., Any], state: Tree, data: Tree, *, cache: bool = True) -> None:
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        state: Tree,
+        data: Tree,
+        *,
+        cache: bool = True,
+        kernels: dict[int, Any] | None = None,
+    ) -> None:
         self.step, self._cache = step, cache
+        self._kernels = {} if kernels is None else kernels
         self._template = prepared(state)
         self._data = prepared(data)
         self._rows = _common_rows(self._data)
@@ -135,8 +144,28 @@ class NativeLoop:
 
     def _step(self, batch_size: int) -> _Step:
         if batch_size not in self._steps:
-            self._steps[batch_size] = _Step(self.step, self._template, self._data, batch_size, self._cache)
+            self._steps[batch_size] = self._new_step(batch_size)
         return self._steps[batch_size]
+
+    def _new_step(self, rows: int) -> _Step:
+        kernel = self._kernels.get(rows)
+        batch = mapped(lambda a: a[:rows] if is_traced(a) else a, self._data)
+        if kernel is None or not _fits(kernel, (self._template, batch)):
+            kernel = self._compiled(batch)
+            if kernel.is_native:  # one that NumPy computes a part of has memory that two loops must not share
+                self._kernels[rows] = kernel
+        return _Step(kernel, self._data, rows)
+
+    def _compiled(self, batch: Tree) -> Any:
+        from chainrule.graph.emit.llvm import Kernel
+
+        state = self._template
+        graph = _pure(self.step, traced(self.step, (state, batch), {}))
+        _check_step(self.step, graph, state)
+        row_bytes = [a[:1].nbytes for _, a in leaves(batch) if is_traced(a)]
+        kernel = Kernel(graph, keep=self._cache, loop=row_bytes)
+        kernel.forget()
+        return kernel
 
     def constants(self, batch_size: int) -> list[np.ndarray]:
         """The arrays that the step found outside of its arguments; they stay as they are."""
@@ -144,25 +173,18 @@ class NativeLoop:
 
     def llvm(self, batch_size: int) -> str:
         """The LLVM code of the loop for batches of a size."""
-        return self._step(batch_size).text
+        return str(self._step(batch_size).kernel.llvm())
 
 
 class _Step:
     """The step for batches of one size, compiled."""
 
-    def __init__(self, step: Callable[..., Any], state: Tree, data: Tree, rows: int, cache: bool) -> None:
-        from chainrule.graph.emit.llvm import Kernel
-
-        batch = mapped(lambda a: a[:rows] if is_traced(a) else a, data)
-        graph = simplified(_pure(step, traced(step, (state, batch), {})))
-        self.loss = _check_step(step, graph, state)
+    def __init__(self, kernel: Any, data: Tree, rows: int) -> None:
+        self.kernel, self.rows, self.loss = kernel, rows, kernel.results[-1][1]
         self.sources = [np.ascontiguousarray(a) for _, a in leaves(data) if is_traced(a)]
-        self.rows = rows
         self.batches = [np.empty((rows, *a.shape[1:]), a.dtype) for a in self.sources]
-        self.kernel = Kernel(graph, keep=cache, loop=[a.nbytes // max(len(a), 1) for a in self.sources])
-        self.text = self.kernel.text
         self._slots: Any = None
-        self._memory = np.empty(self.kernel.lowered.workspace + 64, np.uint8)
+        self._memory = np.empty(self.kernel.workspace + 64, np.uint8)
 
     def run(
         self,
@@ -247,8 +269,15 @@ def _common_rows(data: Tree) -> int:
     return int(count)
 
 
-def _check_step(step: Callable[..., Any], graph: Graph, state: Tree) -> Any:
-    """The type of the loss; InputError where a step does not return its next state and a scalar."""
+def _fits(kernel: Any, arguments: Tree) -> bool:
+    """Whether a kernel was compiled for arrays of these shapes and types."""
+    given = [(np.shape(a), a.dtype) for _, a in leaves(arguments) if is_traced(a)]
+    made_for = [(v.shape, np.asarray(v.value).dtype) for v in kernel.inputs]
+    return given == made_for
+
+
+def _check_step(step: Callable[..., Any], graph: Graph, state: Tree) -> None:
+    """InputError where a step does not return its next state and a scalar."""
     name, result = name_of(step), graph.result
     if not isinstance(result, tuple) or len(result) != 2 or getattr(result[1], "shape", None) != ():
         raise InputError(f"{name} must return (state, loss), where the loss is a scalar")
@@ -264,4 +293,3 @@ def _check_step(step: Callable[..., Any], graph: Graph, state: Tree) -> Any:
             raise ShapeError(
                 f"{name} turned {path or 'its state'} from {leaf.dtype} {leaf.shape} into {new.dtype} {new.shape}"
             )
-    return np.asarray(result[1].value).dtype

@@ -30,15 +30,25 @@ class Specialisation:
         names: list[Name],
         kinds: list[type],
         state: State,
+        makers: Tree | None = None,
     ) -> None:
         self.graph, self.run, self.kinds, self.state = graph, run, kinds, state
         self.names = [name for name in names if not any(one.is_at(name) for one in state.kept)]
-        self.fast: Callable[[tuple[Any, ...], dict[str, Any]], Any] = state.around(self._written())
-        self.slow = state.around(self._slow)
+        self.fast: Callable[[tuple[Any, ...], dict[str, Any]], Any] = made_into(
+            makers, state.around(self._written())
+        )
+        self.slow = made_into(makers, state.around(self._slow))
 
     def is_current(self) -> bool:
         """Whether the names outside of the function still stand for what they stood for."""
         return all(name.now is name.value for name in self.names) and all(one.fits for one in self.state.kept)
+
+    def changed_numbers(self) -> list[Name]:
+        """The names that stand for another float than they stood for."""
+        return [
+            name for name in self.names
+            if isinstance(name.value, float) and isinstance(name.now, float) and name.now is not name.value
+        ]  # fmt: skip
 
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """The result, for arrays of any layout and numbers."""
@@ -86,14 +96,14 @@ class Specialisation:
 
     def _entered(self, source: Source, arrays: list[str], enter: Callable[..., Any]) -> list[str]:
         """Enter native code, which checks the arrays itself; the names of the results."""
+        kernel: Any = self.run
         # The arrays themselves, so that changes in place are seen; one that is not contiguous is a miss.
-        constants = [source.new(c.value, "constant") for c in self.run.graph.constants]  # type: ignore[attr-defined]
+        constants = [source.new(array, "constant") for array in kernel.found]
         made: list[str] = []
         empty = source.new(np.empty, "empty")
-        for atom in self._results():
+        for shape, dtype in kernel.results:
             made.append(source.new(prefix="out"))
-            kind = source.new(np.asarray(atom.value).dtype, "dtype")
-            source.line(f"{made[-1]} = {empty}({tuple(atom.shape)!r}, {kind})")
+            source.line(f"{made[-1]} = {empty}({shape!r}, {source.new(dtype, 'dtype')})")
         call = f"{source.new(enter, 'enter')}({', '.join([*arrays, *constants, *made])})"
         source.miss_if(f"{call} is not None")
         return made
@@ -114,6 +124,25 @@ class Specialisation:
     def _watch(source: Source, name: Name) -> None:
         value = source.new(name.value, "known") if name.value is not None else "None"
         source.miss_if(f"{source.new(name.owner, 'owner')}{name.text} is not {value}")
+
+
+def as_it_is(leaf: Any) -> Any:
+    """The leaf of a result that is no façade's tensor."""
+    return leaf
+
+
+def made_into(makers: Tree | None, run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run(args, kwargs)`, with façade's tensors in its result where the makers say so."""
+    if makers is None:
+        return run
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found = run(args, kwargs)
+        if found is NotImplemented:
+            return found
+        return makers(found) if callable(makers) else mapped(lambda make, leaf: make(leaf), makers, found)
+
+    return call
 
 
 def packed_in_order(source: Source, tree: Tree, names: list[str]) -> str:

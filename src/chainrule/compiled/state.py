@@ -7,6 +7,7 @@ counters. Its graph is made pure: they are inputs more, their new values results
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import _getframe
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from chainrule.graph.ir import Graph, Variable
 from chainrule.graph.rewriting import without_dead
 from chainrule.graph.surroundings import Held
 from chainrule.graph.tracing import Traced
+from chainrule.lines import Place, place
 from chainrule.tensor import Tensor
+
+
+class AddedError(UnsupportedError):
+    """A function stores something where nothing was before: the memory that an optimizer makes in its first step."""
 
 
 class Kept:
@@ -36,10 +42,10 @@ class Kept:
         cell = getattr(self.where.container, "cell", None)
         return self.where.container[self.where.key] if cell is None else cell.cell_contents
 
-    def write(self, value: Any) -> None:
-        """Put a new value there, of the type of the old one."""
+    def write(self, value: Any, where: Place) -> None:
+        """Put a new value there, of the type of the old one; `where` is the line that has it computed."""
         if self.tensor is not None:
-            self.tensor.data = np.asarray(value)
+            self.tensor._take(value, where)
         else:
             assert isinstance(self.where, Held)
             self.where.put(np.asarray(value) if issubclass(self.kind, np.ndarray) else self.kind(value))
@@ -59,11 +65,16 @@ class Kept:
         if self.tensor is not None:
             return name.owner is self.tensor and name.text == "._data"
         assert isinstance(self.where, Held)
-        container, key = self.where.container, self.where.key
-        if hasattr(container, "cell"):
-            return name.owner is container.cell
-        holder = name.owner if isinstance(name.owner, (dict, list)) else getattr(name.owner, "__dict__", None)
-        return holder is container and name.text in (f"[{key!r}]", f".{key}", f".__dict__[{key!r}]")
+        return is_at(self.where, name)
+
+
+def is_at(held: Held, name: Name) -> bool:
+    """Whether a watched name is the place where something is held."""
+    container, key = held.container, held.key
+    if hasattr(container, "cell"):
+        return name.owner is container.cell
+    holder = name.owner if isinstance(name.owner, (dict, list)) else getattr(name.owner, "__dict__", None)
+    return holder is container and name.text in (f"[{key!r}]", f".{key}", f".__dict__[{key!r}]")
 
 
 class State:
@@ -76,10 +87,15 @@ class State:
         """The values now."""
         return tuple([one.read() for one in self.kept])
 
+    def copied(self) -> tuple[Any, ...]:
+        """The values now, which nothing that is done in their memory changes."""
+        return tuple([np.array(value) if isinstance(value, np.ndarray) else value for value in self.read()])
+
     def write(self, values: Sequence[Any]) -> None:
         """The new values of what is changed."""
+        where = place(_getframe(1))
         for one, value in zip(self.changed, values, strict=True):
-            one.write(value)
+            one.write(value, where)
 
     def parameters(self) -> tuple[Any, ...]:
         """The arrays of the Tensors now."""
@@ -87,8 +103,9 @@ class State:
 
     def put(self, values: Sequence[Any]) -> None:
         """Go back to what `read` gave."""
+        where = place(_getframe(1))
         for one, value in zip(self.kept, values, strict=True):
-            one.write(value)
+            one.write(value, where)
 
     def around(self, run: Callable[..., Any]) -> Callable[..., Any]:
         """`run(args, kwargs)` of the pure graph, with the state read before and written after."""
@@ -130,7 +147,7 @@ def made_pure(found: Traced) -> tuple[Graph, State]:
                 f"{graph.name} adds to {name}, which was there before; let it begin with optimizer.zero_grad()"
             )
     if found.added:
-        raise UnsupportedError(
+        raise AddedError(
             f"{graph.name} stores {', '.join(found.added)}, where nothing was before, and compiled would not do it "
             f"again; return it instead"
         )

@@ -17,6 +17,7 @@ from chainrule.tensor import Tensor
 
 _LIBRARIES = (str(Path(__file__).parent.parent), str(Path(np.__file__).parent))
 _WATCHED = (np.ndarray, np.generic, Tensor, bool, int, float)
+_OWN = ("chainrule", "numpy", "builtins")
 MOST = 2000
 """So many names are watched; more would cost a call too much."""
 
@@ -30,6 +31,11 @@ class Name(NamedTuple):
     owner: Any
     text: str
     value: Any
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """The place, whatever is there."""
+        return id(self.owner), self.text
 
     @property
     def now(self) -> Any:
@@ -112,7 +118,7 @@ def _within(value: Any, found: list[Name], seen: set[int]) -> None:
     elif isinstance(value, (list, tuple)):
         for i in range(len(value)):
             _note(value, f"[{i}]", found, seen)
-    elif hasattr(value, "__dict__"):
+    elif hasattr(value, "__dict__") or _slots(value):
         _within_object(value, found, seen)
 
 
@@ -120,11 +126,22 @@ def _within_object(value: Any, found: list[Name], seen: set[int]) -> None:
     """Watch the attributes of an object, and what its methods find outside."""
     if hasattr(value, "__wrapped__"):
         _collect(value.__wrapped__, found, seen)
-    for key in list(vars(value)):
+    for key in [*getattr(value, "__dict__", ()), *_slots(value)]:
         _note(value, f".{key}" if key.isidentifier() else f".__dict__[{key!r}]", found, seen)
     for method in [m for kind in type(value).__mro__ for m in vars(kind).values()]:
         if isinstance(method, FunctionType):
             _collect(method, found, seen)
+
+
+def _slots(value: Any) -> list[str]:
+    """The attributes of an object of the user's that are in no dict."""
+    found = []
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ()) if kind.__module__.split(".")[0] not in _OWN else ()
+        for name in (slots,) if isinstance(slots, str) else slots:
+            private = name.startswith("__") and not name.endswith("__")
+            found.append(f"_{kind.__name__.lstrip('_')}{name}" if private else name)
+    return [name for name in found if hasattr(value, name)]
 
 
 def _names(code: CodeType) -> Iterator[str]:

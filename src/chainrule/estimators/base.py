@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -20,8 +21,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from chainrule import nn, ops, optim
 from chainrule.errors import OptionError
+from chainrule.estimators import likewise
 from chainrule.estimators.inputs import checked_inputs, examples_of
 from chainrule.modes import no_grad
+from chainrule.optim.rules import typed_as
 from chainrule.tensor import Tensor
 from chainrule.train import Epoch, Training
 
@@ -48,7 +51,8 @@ class Network(CallbackSupportMixin, BaseEstimator):
         """The targets as the loss takes them; learns classes and the number of outputs."""
         raise NotImplementedError
 
-    def _loss(self, output: Any, targets: Any, weights: Any) -> Tensor:
+    def _loss(self) -> Callable[..., Tensor]:
+        """A function (output, targets, weights) that depends on nothing else: code compiled with it is kept."""
         raise NotImplementedError
 
     def _weights_of_classes(self, y: Any) -> NDArray[Any] | None:
@@ -100,8 +104,8 @@ class Network(CallbackSupportMixin, BaseEstimator):
             )
         first = not hasattr(self, "network_")
         X, targets, weights = self._checked(X, y, sample_weight, reset=first, classes=classes)
+        self._random = check_random_state(self.random_state)
         if first:
-            self._random = check_random_state(self.random_state)
             self._new_network(X)
             self._forget_history()
         if not hasattr(self, "_optimizer"):
@@ -135,6 +139,8 @@ class Network(CallbackSupportMixin, BaseEstimator):
         X = checked_inputs(self, X, reset=reset)
         check_consistent_length(X, y)
         targets = self._encoded_targets(y, classes, reset)
+        if targets.dtype.kind == "f":
+            targets = targets.astype(X.dtype, copy=False)
         weights = self._weights_of_classes(y)
         if sample_weight is not None:
             given = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
@@ -148,21 +154,23 @@ class Network(CallbackSupportMixin, BaseEstimator):
     def _new_network(self, X: Any) -> None:
         hidden = self.hidden_layer_sizes
         hidden = [hidden] if isinstance(hidden, int | np.integer) else list(hidden)
-        names = [self.activation] * len(hidden) if isinstance(self.activation, str) else list(self.activation)
+        several = [self.activation] if isinstance(self.activation, str) else list(self.activation)
+        names = several * len(hidden) if isinstance(self.activation, str) else several
+        sizes = [X.shape[1], *hidden, self._outputs_needed()]
         self.network_ = nn.multilayer(
-            [X.shape[1], *hidden, self._outputs_needed()],
+            sizes,
             [ACTIVATIONS.get(name, name) for name in names],
             dropout=self.dropout,
-            generator=self._new_generator(),
+            generator=self._random.randint(np.iinfo(np.int32).max) if self.dropout else 0,
             dtype=X.dtype,
         )
+        drawn = likewise.first_weights(self._random, sizes, names or several, X.dtype)
+        for layer, (weight, bias) in zip(self._layers(), drawn, strict=True):
+            layer.weight.data, layer.bias.data = weight, bias  # type: ignore[union-attr]
         self.n_layers_ = len(hidden) + 2
 
     def _outputs_needed(self) -> int:
         return int(self.n_outputs_)
-
-    def _new_generator(self) -> np.random.Generator:
-        return np.random.default_rng(self._random.randint(np.iinfo(np.int32).max))
 
     def _new_optimizer(self) -> optim.Optimizer:
         options: dict[str, Any] = {}
@@ -171,7 +179,10 @@ class Network(CallbackSupportMixin, BaseEstimator):
         elif self.solver in ("adam", "adamw"):
             options = {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
         return optim.Optimizer(
-            self.network_.parameters(), self.solver, rate=float(self.learning_rate_init), **options
+            self.network_.parameters(),
+            likewise.RULES.get(self.solver) or optim.rule(self.solver),
+            rate=float(self.learning_rate_init),
+            **options,
         )
 
     def _forget_history(self) -> None:
@@ -212,54 +223,56 @@ class Network(CallbackSupportMixin, BaseEstimator):
             self._optimizer,
             epochs=epochs,
             batch=batch,
-            order=self._new_generator() if self.shuffle else None,
+            order=likewise.Order(self._random) if self.shuffle else None,
             schedule=self._schedule(rows, epochs),
             compile=self.compile,
+            described=self._described(part),
         )
 
-    def _penalised_loss(self) -> Callable[..., Tensor]:
-        """The loss with half of alpha times the squared weights (not the biases), spread over the rows."""
+    def _described(self, part: tuple[Any, Any, Any]) -> Any:
+        """All that the network and its loss depend on, but for the numbers in it."""
+        layers = tuple((type(module), repr(module)) for module in self.network_)
+        arrays = tuple(None if array is None else (array.shape[1:], array.dtype) for array in part)
+        return layers, self._loss(), self.alpha > 0, arrays
 
-        def loss(output: Any, targets: Any, weights: Any = None) -> Tensor:
-            value = self._loss(output, targets, weights)
-            if not self.alpha:
-                return value
-            factor = 0.5 * self.alpha / (len(targets) if weights is None else ops.sum(weights))
-            for layer in self._layers():  # read here: a compiled step puts its own parameters into them
-                value = value + factor * ops.sum(layer.weight * layer.weight)
-            return value
-
-        return loss
+    def _penalised_loss(self) -> Penalised:
+        return Penalised(self._loss(), self._layers(), {"alpha": float(self.alpha)} if self.alpha else {})
 
     def _schedule(self, rows: int, epochs: int) -> optim.Schedule:
-        if self.learning_rate == "adaptive":
+        name = self._schedule_name()
+        if name == "adaptive":
             return optim.schedule("constant")  # `_Stopping` lowers it
-        if self.learning_rate == "invscaling":
+        if name == "invscaling":
             return lambda done: float(1 / (1 + round(done * epochs) * rows) ** self.power_t)
-        return optim.schedule(self.learning_rate)
+        return optim.schedule(name)
+
+    def _schedule_name(self) -> str:
+        """`learning_rate`, of which scikit-learn's own choices are not for Adam."""
+        ignored = self.solver == "adam" and self.learning_rate in ("invscaling", "adaptive")
+        return "constant" if ignored else self.learning_rate
 
     def _fit_steps(self, part: tuple[Any, Any, Any], held_out: tuple[Any, Any, Any] | None) -> None:
         run = self._training(part, self.max_iter)
         stopping = _Stopping(self, run, held_out)
+        data = {"estimator": self, "X": part[0], "y": part[1]}
         context = self._init_callback_context(max_subtasks=self.max_iter)
-        context.call_on_fit_task_begin(estimator=self, X=part[0], y=part[1])
+        context.call_on_fit_task_begin(**data)
 
         def task(epoch: Epoch) -> bool:
             inner = context.subcontext(task_name="epoch")
-            inner.call_on_fit_task_begin(estimator=self, X=part[0], y=part[1])
-            stop = inner.call_on_fit_task_end(
-                estimator=self, X=part[0], y=part[1], reconstruction_attributes=self._fitted_attributes
-            )
-            return bool(stop)
+            inner.call_on_fit_task_begin(**data)
+            attributes = self._fitted_attributes
+            return bool(inner.call_on_fit_task_end(**data, reconstruction_attributes=attributes))
 
+        tasks = [task] if getattr(self, "_skl_callbacks", None) else []
         try:
-            run.run([stopping, *self.callbacks, task])
+            run.run([stopping, *self.callbacks, *tasks])
         except KeyboardInterrupt:
-            warnings.warn("training was interrupted; the weights are those of the last epoch", stacklevel=2)
+            warnings.warn(
+                "training was interrupted; the weights are those of the last finished step", stacklevel=2
+            )
         stopping.finish()
-        context.call_on_fit_task_end(
-            estimator=self, X=part[0], y=part[1], reconstruction_attributes=self._fitted_attributes
-        )
+        context.call_on_fit_task_end(**data, reconstruction_attributes=self._fitted_attributes)
 
     def _fitted_attributes(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
@@ -351,6 +364,32 @@ class Network(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
+@dataclass(frozen=True, eq=False)
+class Penalised:
+    """A loss with half of alpha times the squared weights (not the biases), spread over the rows.
+
+    Attributes:
+        loss: the mean over a mini-batch, without the penalty.
+        layers: those with weights.
+        numbers: alpha; nothing for no penalty. Native code is called with it, so that it serves any alpha.
+    """
+
+    loss: Callable[..., Tensor]
+    layers: list[nn.Linear]
+    numbers: dict[str, float]
+
+    def __call__(self, output: Any, targets: Any, weights: Any = None, alpha: Any = None) -> Tensor:
+        """The mean over a mini-batch."""
+        value = self.loss(output, targets, weights)
+        if not self.numbers:
+            return value
+        half = 0.5 * (self.numbers["alpha"] if alpha is None else typed_as(output, alpha))
+        factor = half / (len(targets) if weights is None else ops.sum(weights))
+        for layer in self.layers:  # read here: a compiled step puts its own parameters into them
+            value = value + factor * ops.sum(layer.weight * layer.weight)
+        return value
+
+
 class _Stopping:
     """The callback that decides when a fit ends, by scikit-learn's rule, and keeps the best weights."""
 
@@ -374,6 +413,10 @@ class _Stopping:
             self.converged = not self._lowered_rate()
             self.waited = 0
         return self.converged
+
+    def epochs_ahead(self) -> float:
+        """How many epochs pass before the training could end, or somebody looks at the weights."""
+        return 1 if self.held_out else self.estimator.n_iter_no_change + 1 - self.waited
 
     @property
     def rows(self) -> int:
@@ -399,7 +442,7 @@ class _Stopping:
 
     def _lowered_rate(self) -> bool:
         """Whether training goes on at a fifth of the rate: learning_rate='adaptive'."""
-        if self.estimator.learning_rate != "adaptive" or self.run.rate <= 1e-6:
+        if self.estimator._schedule_name() != "adaptive" or self.run.rate <= 1e-6:
             return False
         self.run.rate /= 5
         return True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -18,20 +18,32 @@ from chainrule.estimators.base import Network
 from chainrule.tensor import Tensor
 
 
+def _cross_entropy(output: Any, targets: Any, weights: Any) -> Tensor:
+    """The mean over rows; of several labels a row, their sum."""
+    if targets.ndim == 1:
+        return nn.cross_entropy(output, targets, weights)
+    each = nn.binary_cross_entropy_with_logits(output, targets, weights)
+    return each if targets.shape[1] == 1 else each * targets.shape[1]
+
+
 class NetworkClassifier(ClassifierMixin, Network):
     """A neural network that tells classes apart, or labels rows with several at once; scikit-learn's interface.
 
-    Parameters mean what they mean in scikit-learn's `MLPClassifier`. What that lacks:
+    Parameters mean what they mean in scikit-learn's `MLPClassifier`, and the same `random_state` gives the same network
+    to rounding: first weights, order of rows, steps, and the epoch that is the last. What that lacks:
 
     - `activation`: any of `nn.ACTIVATIONS`, or one for each hidden layer;
     - `solver`: any of `optim.RULES`, or "lbfgs";
-    - `learning_rate`: "constant", "invscaling", "adaptive" (the last two as there), or any of `optim.SCHEDULES`;
+    - `learning_rate`: "constant", "invscaling", "adaptive" (as there, where "adam" has no use for the last two), or any
+      of `optim.SCHEDULES`;
     - `dropout`: the share of hidden values that is zeroed in each step;
     - `class_weight`: "balanced", or a dict of weights by class; rows count by the weight of their class;
     - `categorical_features`: columns to encode one-hot, as names, positions or a mask, or "from_dtype" for those of
       a DataFrame that are no numbers; a category that was not seen in training gives zeros;
     - `callbacks`: each is called with every `train.Epoch`; one that returns True ends the training;
-    - `compile`: whether steps are native code: "yes", "no", or "auto", where that saves time (see `train.Training`).
+    - `compile`: whether steps are native code: "yes", "no", or "auto", where that saves time: in long fits, and from
+      the second fit of a network on (folds, seeds, a grid), which finds the code in the process. The result is the same
+      to rounding; with "yes" or "no", the same seed gives the same bits.
 
     After `fit`: `classes_`, `coefs_`, `intercepts_`, `n_iter_`, `loss_`, `loss_curve_`, `best_loss_`,
     `validation_scores_`, as there; `history_` (a dict of lists, one entry an epoch) and
@@ -153,18 +165,15 @@ class NetworkClassifier(ClassifierMixin, Network):
         return weights
 
     def _strata(self, targets: NDArray[Any]) -> NDArray[Any] | None:
-        return None if self._several_labels else targets
+        return targets if self.n_outputs_ == 1 else None  # as scikit-learn's MLP
 
-    def _loss(self, output: Any, targets: Any, weights: Any) -> Tensor:
-        if targets.ndim == 1:
-            return nn.cross_entropy(output, targets, weights)
-        # The mean over rows of the sum over labels.
-        each = nn.binary_cross_entropy_with_logits(output, targets.astype(output.dtype), weights)
-        return each if targets.shape[1] == 1 else each * targets.shape[1]
+    def _loss(self) -> Callable[..., Tensor]:
+        return _cross_entropy
 
     def _score_of(self, outputs: NDArray[Any], targets: NDArray[Any], weights: Any) -> float:
-        chosen = outputs.argmax(axis=1) if targets.ndim == 1 else (outputs > 0).astype(float)
-        return float(accuracy_score(targets, chosen, sample_weight=weights))
+        several = targets.ndim == 2
+        right = ((outputs > 0) == targets).all(axis=1) if several else outputs.argmax(axis=1) == targets
+        return float(np.average(right, weights=weights))
 
     # predicting --------------------------------------------------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_array
 
 from chainrule import nn, ops
@@ -15,25 +15,32 @@ from chainrule.errors import OptionError
 from chainrule.estimators.base import Network
 from chainrule.tensor import Tensor
 
+# The mean over rows of the sum over their targets, as scikit-learn's MLP descends it (what that reports is a mean).
+
 
 def _half_squared_error(output: Any, targets: Any, weights: Any) -> Tensor:
-    loss: Tensor = 0.5 * nn.mean_squared_error(output, targets, weights)
+    loss: Tensor = 0.5 * targets.shape[1] * nn.mean_squared_error(output, targets, weights)
+    return loss
+
+
+def _summed(each: Any, weights: Any) -> Tensor:
+    loss: Tensor = each.shape[1] * nn.weighted_mean(each, weights)
     return loss
 
 
 def _absolute_error(output: Any, targets: Any, weights: Any) -> Tensor:
-    return nn.weighted_mean(ops.abs(output - targets), weights)
+    return _summed(ops.abs(output - targets), weights)
 
 
 def _huber(output: Any, targets: Any, weights: Any) -> Tensor:
     """Squared within 1 of the target, and absolute beyond, Huber (1964)."""
     error = ops.abs(output - targets)
-    return nn.weighted_mean(ops.where(error < 1, 0.5 * error * error, error - 0.5), weights)
+    return _summed(ops.where(error < 1, 0.5 * error * error, error - 0.5), weights)
 
 
 def _poisson(output: Any, targets: Any, weights: Any) -> Tensor:
     """The negative log-likelihood of counts of mean exp(output), without what does not depend on it."""
-    return nn.weighted_mean(ops.exp(output) - targets * output, weights)
+    return _summed(ops.exp(output) - targets * output, weights)
 
 
 LOSSES = {
@@ -44,20 +51,36 @@ LOSSES = {
 }
 
 
+def _r_squared(actual: NDArray[Any], predicted: NDArray[Any], weights: Any) -> float:
+    """The mean over the targets of R²; of one that is constant, 1 if it is found and else 0, as in scikit-learn."""
+    error = np.average((actual - predicted) ** 2, axis=0, weights=weights)
+    variance = np.average(
+        (actual - np.average(actual, axis=0, weights=weights)) ** 2, axis=0, weights=weights
+    )
+    constant = variance == 0
+    scores = np.where(constant, error == 0, 1 - error / np.where(constant, 1, variance))
+    return float(scores.mean())
+
+
 class NetworkRegressor(RegressorMixin, Network):
     """A neural network that predicts one number a row, or several; scikit-learn's interface.
 
-    Parameters mean what they mean in scikit-learn's `MLPRegressor`. What that lacks:
+    Parameters mean what they mean in scikit-learn's `MLPRegressor`, and the same `random_state` gives the same network
+    to rounding: first weights, order of rows, steps, and the epoch that is the last. (Of several targets a row, the
+    loss here is the sum that both descend; there, a mean is reported.) What that lacks:
 
     - `activation`: any of `nn.ACTIVATIONS`, or one for each hidden layer;
     - `solver`: any of `optim.RULES`, or "lbfgs";
-    - `learning_rate`: "constant", "invscaling", "adaptive" (the last two as there), or any of `optim.SCHEDULES`;
+    - `learning_rate`: "constant", "invscaling", "adaptive" (as there, where "adam" has no use for the last two), or any
+      of `optim.SCHEDULES`;
     - `dropout`: the share of hidden values that is zeroed in each step;
     - `loss`: "squared_error", "poisson" (as there), "absolute_error" or "huber";
     - `categorical_features`: columns to encode one-hot, as names, positions or a mask, or "from_dtype" for those of
       a DataFrame that are no numbers; a category that was not seen in training gives zeros;
     - `callbacks`: each is called with every `train.Epoch`; one that returns True ends the training;
-    - `compile`: whether steps are native code: "yes", "no", or "auto", where that saves time (see `train.Training`).
+    - `compile`: whether steps are native code: "yes", "no", or "auto", where that saves time: in long fits, and from
+      the second fit of a network on (folds, seeds, a grid), which finds the code in the process. The result is the same
+      to rounding; with "yes" or "no", the same seed gives the same bits.
 
     After `fit`: `coefs_`, `intercepts_`, `n_iter_`, `loss_`, `loss_curve_`, `best_loss_`, `validation_scores_`, as
     there; `history_` (a dict of lists, one entry an epoch) and `network_` (the `nn.Sequential`).
@@ -145,11 +168,11 @@ class NetworkRegressor(RegressorMixin, Network):
             )
         return several
 
-    def _loss(self, output: Any, targets: Any, weights: Any) -> Tensor:
-        return LOSSES[self.loss](output, targets.astype(output.dtype), weights)
+    def _loss(self) -> Callable[..., Tensor]:
+        return LOSSES[self.loss]
 
     def _score_of(self, outputs: NDArray[Any], targets: NDArray[Any], weights: Any) -> float:
-        return float(r2_score(targets, self._means(outputs), sample_weight=weights))
+        return _r_squared(targets, self._means(outputs), weights)
 
     def _means(self, outputs: NDArray[Any]) -> NDArray[Any]:
         means: NDArray[Any] = np.exp(outputs) if self.loss == "poisson" else outputs

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dis
+import operator
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import chain
 from types import CodeType, FrameType
@@ -145,10 +146,11 @@ def _returns(following: list[dis.Instruction], name: str) -> bool:
     return "RETURN_VALUE" in codes and len(loads) == 1 and name in str(loads[0].argval)
 
 
-def name_of_array(array: Any, frame: FrameType) -> str:
+def name_of_array(array: Any, frame: FrameType, same: Callable[[Any, Any], bool] = operator.is_) -> str:
     """The name by which the user's program knows an array, from `frame` up; "" if it has none.
 
-    What comes from outside has the name it has there, whatever a function calls its argument.
+    What comes from outside has the name it has there, whatever a function calls its argument. `same` says what is
+    taken for the array.
     """
     frames = [frame]
     while frames[-1].f_back is not None:
@@ -156,7 +158,7 @@ def name_of_array(array: Any, frame: FrameType) -> str:
     for variables in (_outside, _inside):
         for each in frames:
             for name, value in variables(each):
-                if value is array:
+                if same(value, array):
                     return name
     return ""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chainrule.graph.ir import Atom, Graph, Literal, Variable, variables_in
+from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable, variables_in
 from chainrule.graph.stepping import is_shown
 from chainrule.graph.tracing import Traced
 from chainrule.lines import described_place
@@ -74,18 +74,23 @@ def _equal(a: Atom, b: Atom) -> bool:
 
 def _notes_on_shapes(graph: Graph) -> tuple[str, ...]:
     """A note for each line that selects by value: how many elements it selects is fixed."""
-    fixed = {*graph.constants, *graph.inputs}
-    places = [
-        e.place
+    return tuple(
+        f"How many elements are selected depends on values, and is fixed here, in {described_place(place)}."
+        for place in dict.fromkeys(
+            e.place for e in selections_by_value(graph, {*graph.constants, *graph.inputs})
+        )
+        if place is not None
+    )
+
+
+def selections_by_value(graph: Graph, fixed: Collection[Variable]) -> list[Equation]:
+    """The equations whose result has as many elements as a mask, which is not one of `fixed`, is true in."""
+    return [
+        e
         for e in graph.equations
         if e.name == "nonzero"
         or any(v.dtype == bool and v not in fixed for p in e.parameters.values() for v in variables_in(p))
     ]
-    return tuple(
-        f"How many elements are selected depends on values, and is fixed here, in {described_place(place)}."
-        for place in dict.fromkeys(places)
-        if place is not None
-    )
 
 
 def _notes_on_inputs(graph: Graph) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ class Trace:
         """Where arrays are held that may be changed in place, by identity."""
         self.floating: list[Any] = []
         """Where arrays are held by which a gradient may be taken."""
+        self.numbers: set[Variable] = set()
+        """Values that are numbers of Python where the function runs: beside an array they have its type."""
         self._began = next_order()
         self._copies: list[tuple[np.ndarray, np.ndarray]] = []
         self._known: dict[int, tuple[Any, Atom]] = {}
@@ -88,22 +90,34 @@ class Trace:
         if given is None:
             variable.is_parameter = node is None or node.order < self._began
             self.constants.append(variable)
-        if type(tensor) is not Tensor:
-            raise _foreign(tensor)
-        kind = Tensor
-        tensor.__class__ = self.kind
+        kind = type(tensor)
         self.adopted.append(Adopted(tensor, variable, kind, tensor._data, node, tensor._view))
+        self._known[id(array)] = (array, variable)
         tensor._data, tensor._node, tensor._view = array, None, None
+        if kind._keeps_its_class:
+            tensor._data = self.bare(array)
+        else:
+            tensor.__class__ = self.kind
         if node is not None:
             tensor._node = Node.leaf(array.shape, array.dtype)
             self.owners[tensor._node] = tensor
-        self._known[id(array)] = (array, variable)
+            if kind._keeps_its_class and node.watch is not None:
+                tensor._node.watched().hooks = node.watch.hooks
         return variable
+
+    def like(self, tensor: Tensor, variable: Variable) -> Any:
+        """What stands for a Variable beside a Tensor: a Symbol, or for a façade's tensor another that holds one."""
+        symbol = self.symbol(variable)
+        if not tensor._keeps_its_class:
+            return symbol
+        beside = tensor._wrapped(variable.value)
+        beside._data = symbol
+        return beside
 
     def name_as_adopted(self, symbol: Any) -> None:
         """Let the new value of an adopted Tensor have its name, if it has none of its own."""
         atom = self.atom(symbol)
-        for name in (entry.variable.hint for entry in self.adopted if entry.tensor is symbol):
+        for name in (entry.variable.hint for entry in self.adopted if symbol_in(entry.tensor) is symbol):
             if isinstance(atom, Variable) and not atom.hint and not atom.is_input:
                 atom.hint = name
 
@@ -142,15 +156,14 @@ class Trace:
 
     def atom(self, value: Any, frame: FrameType | None = None) -> Atom:
         """The Variable or Literal that an input of a primitive is; a new constant, if it is none yet."""
-        if type(value) is self.kind:
-            return self._variable_of(value)
+        symbol = symbol_in(value)
+        if symbol is not None:
+            return self._variable_of(symbol)
         if type(value) in SCALARS:
             return Literal(value)
         original = value
         if isinstance(value, Tensor):
             node = value._node
-            if node is not None and type(value) is not Tensor:
-                raise _foreign(value)
             if node is not None and node.plan is not None:
                 message = (
                     f"a Tensor with a history that is not traced met a traced value\n  at {here()}\n"
@@ -307,13 +320,20 @@ def _relations(
             yield negative, (), {}
 
 
-def _foreign(tensor: Tensor) -> UnsupportedError:
-    kind = f"{type(tensor).__module__}.{type(tensor).__name__}"
-    return UnsupportedError(
-        f"a {kind} that needs a gradient was met while tracing\n  at {here()}\nTracing follows NumPy arrays and "
-        f"chainrule.Tensor; the functions and layers of {'.'.join(kind.split('.')[:2])} are not traced. Write the "
-        f"function with NumPy or chainrule.nn."
-    )
+def check_not_tracing(what: str) -> None:
+    """Raise UnsupportedError while a function is traced, for random numbers: those of one run would be fixed."""
+    if current.get() is not None:
+        raise UnsupportedError(
+            f"{what}, and traced they would be fixed to those of one run\n  at {here()}\nDraw them outside of the "
+            f"function and pass them as arguments, a mask for dropout too; or switch dropout off with model.eval()."
+        )
+
+
+def symbol_in(value: Any) -> Any:
+    """The Symbol that a value is, or that a façade's tensor holds in the place of its array; None for all others."""
+    if isinstance(value, Tensor) and value._keeps_its_class:
+        value = value._data
+    return value if type(value) is Trace.kind else None
 
 
 def running() -> Trace:

@@ -17,7 +17,7 @@ from chainrule.graph.factors import FACTORS, LARGEST, exact
 from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable, literal, variables_in
 from chainrule.graph.rewriting import Builder, New, Rule, Rules, rewritten
 from chainrule.graph.selections import SELECTIONS
-from chainrule.graph.symbols import alias, detached
+from chainrule.graph.symbols import alias, by_hand, detached
 from chainrule.rules import elementwise as e
 from chainrule.rules.reduce import axes_of
 from chainrule.rules.shape import broadcast_to, permute_dims, reshape
@@ -350,12 +350,24 @@ def _sum_of_broadcast(b: Builder, equation: Equation) -> New | None:
     return New(e.multiply, (Literal(count), moved), {})
 
 
+def _overwritten(_: Builder, equation: Equation) -> Atom | None:
+    """x[...] = y, which leaves nothing of x."""
+    (_old, new), out, key = equation.inputs, equation.output, equation.parameters["key"]
+    keys = key if isinstance(key, tuple) else (key,)
+    if not all(k is ... or (isinstance(k, slice) and k == slice(None)) for k in keys):
+        return None
+    if isinstance(new, Literal):
+        return Literal(new.number, out.shape, out.dtype)
+    return new if (new.shape, new.dtype) == (out.shape, out.dtype) else None
+
+
 _pass_on: tuple[Rule, ...] = (_relaid, _same)
 TIDY: dict[str, tuple[Rule, ...]] = {
     "positive": (_same,), "copy": (_same,), "astype": (_relaid, _same), "detached": (_same,), "alias": (_same,),
+    by_hand.name: (_same,),
     "reshape": (*_pass_on, _reshaped_twice), "broadcast_to": (*_pass_on, _broadcast_twice),
     "permute_dims": (_relaid, _transposed_twice), "matrix_transpose": (_relaid, _transpose),
-    "negative": (_negated_twice,),
+    "negative": (_negated_twice,), "index_update": (_overwritten,),
     "add": (_neutral((0, 0), (1, 0)),), "subtract": (_neutral((1, 0)),),
     "multiply": (_neutral((0, 1), (1, 1)),), "divide": (_neutral((1, 1)),), "pow": (_neutral((1, 1)),),
     "": (_folded,),
@@ -373,7 +385,7 @@ ALGEBRA: dict[str, tuple[Rule, ...]] = {
 
 # A copy protects from changes in place, which a graph has none of; the other two only matter to the reverse sweep.
 FORWARD: dict[str, tuple[Rule, ...]] = {
-    name: rules for name, rules in TIDY.items() if name not in (detached.name, alias.name)
+    name: rules for name, rules in TIDY.items() if name not in (detached.name, alias.name, by_hand.name)
 }
 EVERYTHING: dict[str, tuple[Rule, ...]] = {
     name: (*TIDY.get(name, ()), *map(_backward, ALGEBRA.get(name, ()))) for name in TIDY | ALGEBRA

@@ -39,6 +39,9 @@ _LIBRARIES = (_PACKAGES, str(Folder(os.__file__).parent))
 
 Path = tuple[str, ...]
 
+_UNNAMED = frozenset(("_parameters", "_buffers", "_modules"))
+"""Where a module of PyTorch's style keeps what is called by the name of the module alone: `net.0.weight`."""
+
 
 class Held(NamedTuple):
     """A value and where it is held: `container[key]`."""
@@ -91,14 +94,21 @@ def _parts(held: Held) -> Iterator[Held]:
     if isinstance(value, _FUNCTIONS):
         yield from _parts_of_function(value)
     elif isinstance(value, dict):
-        yield from (Held((*path, str(key)), part, value, key) for key, part in list(value.items()))
+        # What an optimizer keeps for each Tensor is found under the number of the Tensor.
+        names = (str(i) if isinstance(key, Tensor) else str(key) for i, key in enumerate(list(value)))
+        yield from (
+            Held((*path, name), value[key], value, key) for name, key in zip(names, list(value), strict=True)
+        )
     elif isinstance(value, (list, tuple)):
         if not value or not isinstance(value[0], NUMBERS) or len(value) < 100:
             yield from (Held((*path, str(i)), part, value, i, held) for i, part in enumerate(value))
     elif not _is_foreign(type(value)):
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, dict):
-            yield from (Held((*path, name), part, attributes, name) for name, part in attributes.items())
+            yield from (
+                Held(path if name in _UNNAMED else (*path, name), part, attributes, name)
+                for name, part in attributes.items()
+            )
         call = inspect.getattr_static(type(value), "__call__", None)
         if isinstance(call, FunctionType) and not _is_library(type(value).__module__):
             yield from _parts_of_function(call)
@@ -147,6 +157,25 @@ def _is_foreign(kind: type) -> bool:
     )
 
 
+def numbers_read(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], also: Callable[[Held], bool]
+) -> frozenset[Path]:
+    """Where `f` finds floats that may differ at each call.
+
+    Those are what a class says so of in `read_at_each_call`, a tuple of names of attributes, and `also`.
+    """
+    everything = list(held_by(f, args, kwargs))
+    declared = {
+        (id(vars(held.value)), name)
+        for held in everything
+        for name in getattr(type(held.value), "read_at_each_call", ())
+    }
+    return frozenset(
+        path for path, held in _leaves_of(everything).items()
+        if isinstance(held.value, float) and ((id(held.container), held.key) in declared or also(held))
+    )  # fmt: skip
+
+
 class Snapshot:
     """What the containers that a function reaches hold before a call, to be put back after it."""
 
@@ -154,12 +183,12 @@ class Snapshot:
         self._call = (f, args, kwargs)
         everything = list(held_by(f, args, kwargs))
         self.before = _leaves_of(everything)
-        self.tensors = {held.path: held.value for held in everything if isinstance(held.value, Tensor)}
+        self.tensors = [(held.path, held.value) for held in everything if isinstance(held.value, Tensor)]
         self._containers = [
             (parts, parts.copy()) for held in everything if (parts := _changeable(held.value)) is not None
         ]
         self._variables = [h for h in everything if isinstance(h.container, _Cell) or _is_scope(h.container)]
-        self._data = {id(tensor): tensor._data for tensor in self.tensors.values()}
+        self._data = {id(tensor): tensor._data for _, tensor in self.tensors}
         self._contents = _Contents([*self._data.values(), *(held.value for held in everything)])
 
     def now(self) -> dict[Path, Held]:
@@ -178,7 +207,7 @@ class Snapshot:
                 container[:] = saved
         for held in self._variables:
             held.put(held.value)
-        for tensor in self.tensors.values():
+        for _, tensor in self.tensors:
             tensor._data = self._data[id(tensor)]
         self._contents.restore()
 
@@ -191,12 +220,12 @@ class Snapshot:
 
     def best_path(self, tensor: Tensor) -> Path:
         """Where a Tensor has its name: in a module rather than at a place of a list of parameters."""
-        paths = [path for path, other in self.tensors.items() if other is tensor]
+        paths = [path for path, other in self.tensors if other is tensor]
         return min(paths, key=lambda path: path[-1].isdigit())
 
     def owner(self, path: Path) -> Tensor | None:
         """The Tensor that a value belongs to: `optimizer.states[0]` are those of `optimizer.parameters[0]`."""
-        for other, tensor in self.tensors.items():
+        for other, tensor in self.tensors:
             if len(path) > 2 and other[:-2] == path[:-3] and other[-1] == path[-2]:
                 return tensor
         return None

@@ -19,9 +19,9 @@ from chainrule import namespace, ops
 from chainrule.backward import Node
 from chainrule.errors import ShapeError, UnsupportedError
 from chainrule.functions.index import take_along_axis
-from chainrule.graph.ir import Atom, Variable
+from chainrule.graph.ir import Atom, Literal, Variable
 from chainrule.graph.naming import names_of_result, traced_frame
-from chainrule.graph.recording import ChangedInPlaceError, Trace, current, running
+from chainrule.graph.recording import ChangedInPlaceError, Trace, current, running, symbol_in
 from chainrule.lines import here
 from chainrule.modes import RECORD, mode, switched
 from chainrule.numpy_functions.arguments import as_tensors
@@ -39,6 +39,20 @@ detached = primitive("detached(x)", forward=lambda x: x)
 alias = elementwise("alias(x, *, number)", forward=lambda x, number: x, x=lambda g: g)
 """The value that a derivative is taken by, inside of a traced function: not the same as what else has the value."""
 
+by_hand = primitive(
+    "by_hand(*values, name)", forward=lambda *values, name: values[0],
+    values=lambda name: _no_rule_known(name),
+)  # fmt: skip
+"""The first value, whose gradient by the others the user has written: only the façade's own sweep knows it."""
+
+
+def _no_rule_known(name: str) -> Any:
+    raise UnsupportedError(
+        f"the gradient of {name} is written by hand, and is no equation to derive from\nCall backward() inside of the "
+        f"function, so that it is traced as it runs."
+    )
+
+
 _ONE_PATH = (
     "A graph has one path only. Use np.where for a choice per element; or, if the branch is to be fixed, pass a plain "
     "number of Python that is not differentiated."
@@ -51,7 +65,9 @@ _INDICES = frozenset(("key", "indices", "labels"))
 """Parameters of primitives that may be traced: their rules hand them on as they are."""
 
 _PRIMITIVES: dict[Any, Any] = {
-    np.argmax: ops.argmax, np.argmin: ops.argmin, np.argsort: ops.argsort, np.all: ops.all, np.any: ops.any,
+    np.argmax: ops.argmax, np.argmin: ops.argmin,
+    np.argsort: lambda a, axis=-1, kind=None: ops.argsort(a, axis=axis),  # ours is stable, as every kind may be
+    np.all: ops.all, np.any: ops.any,
     np.count_nonzero: ops.count_nonzero, np.nonzero: ops.nonzero, np.searchsorted: ops.searchsorted,
     np.partition: lambda a, kth, axis=-1: _sorted(a, axis),  # its order beside the element kth is open
     np.zeros_like: ops.zeros_like, np.ones_like: ops.ones_like, np.empty_like: ops.zeros_like,
@@ -89,6 +105,10 @@ _VIEW_INVERSES = {
 """What a base becomes when a view of it becomes `new`."""
 
 
+class NoAttributeError(UnsupportedError, AttributeError):
+    """An array has this attribute, and what is traced has not."""
+
+
 class Symbol(Tensor):
     """A Tensor whose operations the current Trace records; values cannot be read from it."""
 
@@ -111,6 +131,9 @@ class Symbol(Tensor):
     @staticmethod
     def _apply(primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
         trace = running()
+        facade = next((type(x) for x in inputs if isinstance(x, Tensor) and x._keeps_its_class), None)
+        if facade is not None:
+            return facade._apply(primitive, tuple(facade._joined(x) for x in inputs), parameters)
         if primitive.name in LOWERED:
             return LOWERED[primitive.name](*inputs, **parameters)
         frame = None if trace.backward else traced_frame(_getframe(1))
@@ -118,16 +141,22 @@ class Symbol(Tensor):
             frame = None  # not the user's operation, and its result is not what the user's line names
             primitive, parameters = alias, {"number": len(trace.equations)}
         atoms = tuple(trace.atom(x, frame) for x in inputs)
+        with_numbers = not trace.numbers.isdisjoint(atoms)
+        if with_numbers:
+            inputs = _beside_arrays(trace, inputs, atoms)
+            atoms = tuple(trace.atom(x, frame) for x in inputs)
         for name, parameter in parameters.items():
             if isinstance(parameter, Symbol) and name not in _INDICES:
                 raise _refusal(f"it was to be the {name} of {primitive.name}", _FROZEN)
         kept = {n: trace.parameter(p, frame) for n, p in parameters.items()}
-        parameters = {n: p._data if isinstance(p, Symbol) else p for n, p in parameters.items()}
+        parameters = {n: _bare(p) for n, p in parameters.items()}
         out = primitive.evaluate([x._data if isinstance(x, Tensor) else x for x in inputs], parameters)
         results = tuple(trace.bare(part) for part in (out if primitive.outputs else (out,)))
         if (primitive.view or primitive is detached) and type(inputs[0]) is Symbol:
             _note_view(results[0], inputs[0], primitive, parameters)
         trace.record(primitive, atoms, kept, results, frame)
+        if with_numbers and primitive.name in _ARITHMETIC and all(_is_number(trace, a) for a in atoms):
+            trace.numbers.update(v for v in trace.equations[-1].outputs)
         if not mode.get() & RECORD and primitive is not detached and primitive.differentiable:
             results = tuple(result.detach() for result in results)
         return results if primitive.outputs else results[0]
@@ -135,6 +164,39 @@ class Symbol(Tensor):
     def detach(self) -> Self:
         """The same value without its history."""
         return self._apply(detached, (self,), {})  # type: ignore[no-any-return]
+
+    def as_it_is_now(self) -> Self:
+        """The same value, which no later change in place of this one reaches."""
+        trace = running()
+        self._refresh(trace)
+        return trace.bare(self._data)  # type: ignore[no-any-return]
+
+    @property
+    def flags(self) -> Any:
+        """How the elements lie in memory."""
+        return self._data.flags
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """How many bytes lie between neighbours along each axis."""
+        return self._data.strides  # type: ignore[no-any-return]
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return int(self._data.itemsize)
+
+    def max(self, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Any:
+        """The maximum over `axis`; with `initial` or `where`, refused."""
+        _check_options("max", options)
+        return super().max(axis, keepdims=keepdims)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise NoAttributeError(
+            f"tracing cannot follow this value further: it has no {name}\n  at {here()}\n{_FROZEN}"
+        )
 
     @property
     def requires_grad(self) -> bool:
@@ -189,6 +251,30 @@ class Symbol(Tensor):
         _name_gradients(trace, ends, cotangents)
         return cotangents if create_graph else {n: c.detach() for n, c in cotangents.items()}
 
+    def by_hand(self, name: str, values: Collection[Any]) -> Any:
+        """The same value, of which only the façade's sweep knows the gradient by `values`."""
+        with switched(on=RECORD):
+            return self._apply(by_hand, (self, *values), {"name": name})
+
+    @contextmanager
+    def sweeping(self) -> Iterator[Any]:
+        """While a façade sweeps back along its own nodes, what its rules do is traced as a backward pass."""
+        trace = running()
+        before, trace.backward = trace.backward, 1
+        leaves = {id(e.tensor._node.watch): e.variable for e in trace.adopted if e.tensor._node is not None}
+
+        def named(watch: Any, g: Any) -> Any:
+            made = trace.atom(g)
+            if isinstance(made, Variable) and made.backward and made.of is None:
+                made.of = leaves.get(id(watch))
+            return g
+
+        try:
+            yield named
+        finally:
+            trace.backward = before
+            trace.swept = len(trace.equations)
+
     def register_hook(self, hook: Any) -> Any:
         """As for every leaf; refused for other values."""
         if any(entry.tensor is self and entry.node is not None for entry in running().adopted):
@@ -204,15 +290,19 @@ class Symbol(Tensor):
     def _joined_by(self, other: Tensor) -> bool:
         """A constant Tensor into which a traced value is written is traced from then on."""
         trace = current.get()
-        if trace is None or isinstance(other, Symbol):
+        if trace is None or symbol_in(other) is not None:
             return False
+        view = other._view if other._keeps_its_class else None
         trace.adopt(other, "").is_parameter = False
+        if view is not None:  # what it shows is changed with it
+            self._joined_by(view.base)
+            other._data, other._view = view.of(view.base._data), view
         return True
 
-    def _replace(self, change: Any, name: str) -> Self:
+    def _replace(self, change: Any, name: str, key: Any = ...) -> Self:
         trace = current.get()
         if trace is None:
-            return super()._replace(change, name)
+            return super()._replace(change, name, key)
         self._refresh(trace)
         new = change(trace.bare(self._data))
         if not isinstance(new, Symbol):
@@ -334,8 +424,40 @@ class Symbol(Tensor):
         return format(self._data.item(), specification) if specification else repr(self)
 
 
+def _check_options(method: str, options: dict[str, Any]) -> None:
+    if options:
+        raise _refusal(f".{method}({next(iter(options))}=...) was called", _FROZEN)
+
+
 def _refusal(what: str, remedy: str) -> UnsupportedError:
     return UnsupportedError(f"tracing cannot follow this value further: {what}\n  at {here()}\n{remedy}")
+
+
+def _bare(parameter: Any) -> Any:
+    """A parameter, such as an index of several parts, with the arrays of the Symbols in it."""
+    if type(parameter) is tuple:
+        return tuple(_bare(part) for part in parameter)
+    return parameter._data if isinstance(parameter, Symbol) else parameter
+
+
+_ARITHMETIC = frozenset(("add", "subtract", "multiply", "divide", "pow", "negative"))
+"""What makes a number of Python of such numbers."""
+
+
+def _is_number(trace: Trace, atom: Atom) -> bool:
+    return atom in trace.numbers or (isinstance(atom, Literal) and atom.dtype is None and not atom.shape)
+
+
+def _beside_arrays(trace: Trace, inputs: tuple[Any, ...], atoms: tuple[Atom, ...]) -> tuple[Any, ...]:
+    """The inputs, where numbers of Python have the type of the floating arrays beside them."""
+    types = [a.dtype for a in atoms if not _is_number(trace, a) and np.dtype(a.dtype).kind == "f"]
+    if not types:
+        return inputs
+    dtype = np.result_type(*types)
+    return tuple(
+        ops.astype(x, dtype=dtype) if a in trace.numbers and a.dtype != dtype else x
+        for x, a in zip(inputs, atoms, strict=True)
+    )
 
 
 def _note_view(result: Symbol, source: Symbol, primitive: Primitive, parameters: dict[str, Any]) -> None:

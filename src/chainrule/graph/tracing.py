@@ -14,14 +14,14 @@ from chainrule.errors import GradientLostError, InputError, UnsupportedError
 from chainrule.graph.emit import helpers
 from chainrule.graph.ir import TAKEN, Atom, Graph, Literal, Variable
 from chainrule.graph.naming import identifier
-from chainrule.graph.recording import ChangedInPlaceError, Trace, current
+from chainrule.graph.recording import ChangedInPlaceError, Trace, current, symbol_in
 from chainrule.graph.reverse import inner_sweep
 from chainrule.graph.surroundings import NUMBERS, Held, Path, Snapshot, names_of
 from chainrule.graph.symbols import Symbol
 from chainrule.lines import here
-from chainrule.modes import TRANSFORM, switched
+from chainrule.modes import TRACE, TRANSFORM, switched
 from chainrule.namespace import is_array
-from chainrule.operators import data_of
+from chainrule.operators import data_of, example_of
 from chainrule.primitives import described
 from chainrule.tensor import Tensor
 from chainrule.trees import children, leaves, mapped, rebuilt
@@ -52,6 +52,8 @@ class State(NamedTuple):
 
     paths: frozenset[Path]
     accumulating: frozenset[int] | None
+    numbers: frozenset[Path] = frozenset()
+    """Where numbers are that are traced, though the function does not change them."""
 
 
 Finish: TypeAlias = "Callable[[Any, bool, bool], Any]"
@@ -165,7 +167,7 @@ class _Run:
         made, arguments = self.trace, self.arguments
         called = mapped(self._given, arguments, (self.args, self.kwargs))
         self._adopt_what_is_found()
-        with switched(on=TRANSFORM):  # derivatives that are taken inside are traced too
+        with switched(on=TRANSFORM | TRACE):  # derivatives that are taken inside are traced too
             result = self.f(*called[0], **called[1])
         changes, state = self._changes(called)
         for path, variable in self.held.items():  # data that are traced, and stay as they are
@@ -174,7 +176,8 @@ class _Run:
             )
         added = [
             ".".join(path) for path, held in self.snapshot.now().items()
-            if path not in self.snapshot.before and isinstance(held.value, Symbol) and type(held.container) is not list
+            if path not in self.snapshot.before and symbol_in(held.value) is not None
+            and type(held.container) is not list
         ]  # fmt: skip
         swept, changed = bool(made.swept), bool(changes) or self.stored
         if finish is not None:
@@ -195,17 +198,19 @@ class _Run:
         if not isinstance(leaf, Variable):
             return leaf
         leaf.is_input = True
-        if type(value) is Tensor and value._node is not None and value._node.plan is None:
+        if not isinstance(value, Tensor):
+            return self.trace.symbol(leaf)
+        if value._node is not None and value._node.plan is None:
             self.trace.adopt(value, leaf.hint, given=leaf)
             return value
-        return self.trace.symbol(leaf)
+        return value._joined(self.trace.symbol(leaf)) if value._keeps_its_class else self.trace.symbol(leaf)
 
     def _adopt_what_is_found(self) -> None:
         """Make Symbols of the Tensors that need a gradient, and of what a first trace found to be changed."""
         before = self.snapshot.before
-        paths = self.state.paths
+        paths = self.state.paths | self.state.numbers
         leaves_found = [
-            path for path, held in before.items() if type(held.value) is Tensor and held.value.is_leaf
+            path for path, held in before.items() if isinstance(held.value, Tensor) and held.value.is_leaf
         ]
         wanted = [p for p in leaves_found if before[p].value._node is not None or p in paths]
         names = names_of(
@@ -225,6 +230,8 @@ class _Run:
         for path in plain:
             variable = self.held[path] = Variable(np.array(before[path].value), names[path])
             variable.is_parameter = True
+            if path in self.state.numbers and type(before[path].value) is float:
+                self.trace.numbers.add(variable)
             self.trace.constants.append(variable)
             before[path].put(self.trace.symbol(variable))
         self.trace.paths = {
@@ -253,7 +260,7 @@ class _Run:
         gradient.is_parameter = True
         self.trace.constants.append(gradient)
         self.gradients[path] = gradient
-        tensor._node.watched().grad = self.trace.symbol(gradient)
+        tensor._node.watched().grad = self.trace.like(tensor, gradient)
 
     # what the call has changed -------------------------------------------------------------------------------
 
@@ -262,7 +269,7 @@ class _Run:
         now, paths, accumulating = self.snapshot.now(), set(), set()
         for path, held in self.snapshot.before.items():
             variable = self.held.get(path)
-            if isinstance(held.value, Tensor) and type(held.value) is Symbol and variable is not None:
+            if isinstance(held.value, Tensor) and symbol_in(held.value) is not None and variable is not None:
                 atom = self.trace.atom(held.value)
                 if atom is not variable:
                     changes[variable.hint] = (variable, atom)
@@ -272,7 +279,7 @@ class _Run:
                     initial = self.gradients.get(path)
                     if initial is not None and (after := self.trace.atom(gradient)) is not initial:
                         changes[initial.hint] = (initial, after)
-            elif path in now and (_differs(held.value, now[path].value) or self.snapshot.altered(held.value)):
+            elif path in now and self._is_changed(held, now[path].value):
                 paths.add(path)
                 self.stored = self._is_stored(path, now[path].value) or self.stored
                 if variable is not None:
@@ -281,13 +288,22 @@ class _Run:
             atom, name = self.trace.atom(entry.tensor), entry.variable.hint
             if entry.variable.is_parameter and atom is not entry.variable and name not in changes:
                 changes[name] = (entry.variable, atom)
-        return changes, State(self.state.paths | paths, frozenset(accumulating))
+        return changes, self.state._replace(
+            paths=self.state.paths | paths, accumulating=frozenset(accumulating)
+        )
+
+    def _is_changed(self, held: Held, value: Any) -> bool:
+        """Whether there is something else now than before the call, or than what was put there for it."""
+        put = self.held.get(held.path) if held.path in self.state.numbers else None
+        if put is not None and isinstance(value, Symbol) and self.trace.atom(value) is put:
+            return False
+        return _differs(held.value, value) or self.snapshot.altered(held.value)
 
     def _is_stored(self, path: Path, value: Any) -> bool:
         """Whether a traced value was stored; a Tensor that is not traced means that its array has to be."""
-        if isinstance(value, Tensor) and type(value) is not Symbol:
+        if isinstance(value, Tensor) and symbol_in(value) is None and not value._keeps_its_class:
             raise ChangedInPlaceError("an array was replaced by a Tensor", path)
-        return isinstance(value, Symbol)
+        return symbol_in(value) is not None
 
     def _changed_arguments(self, called: Any) -> Iterator[tuple[str, tuple[Variable, Atom]]]:
         after = dict(leaves(called))
@@ -314,7 +330,9 @@ def name_of(f: Callable[..., Any]) -> str:
 
 def is_traced(leaf: Any) -> bool:
     """Whether an argument becomes a Symbol: arrays and floats do, all else is fixed."""
-    return isinstance(leaf, float) or (is_array(leaf) and getattr(leaf.dtype, "kind", "f") in "fiub")
+    return isinstance(leaf, float) or (
+        is_array(leaf) and getattr(example_of(leaf).dtype, "kind", "f") in "fiub"
+    )
 
 
 def _with_variables(tree: Tree, names: Any) -> Tree:
@@ -372,7 +390,7 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _result(made: Trace, leaf: Any) -> Any:
-    if isinstance(leaf, Symbol) or is_array(leaf) or isinstance(leaf, (bool, int, float)):
+    if is_array(leaf) or isinstance(leaf, (bool, int, float)):
         atom = made.atom(leaf)
         return Literal(leaf, (), np.asarray(leaf).dtype) if type(leaf) in (bool, int, float) else atom
-    return leaf.data if isinstance(leaf, Tensor) else leaf
+    return leaf

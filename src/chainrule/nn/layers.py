@@ -105,7 +105,7 @@ class Dropout(Module):
 
     def arguments(self) -> str:
         """The share."""
-        return f"{self.share:g}"
+        return repr(self.share)
 
 
 class Sequential(Module):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.errors import InputError, OptimizerStateError, OptionError
-from chainrule.optim.rules import State, rule
+from chainrule.optim.rules import Rule, State, rule
 from chainrule.tensor import Tensor
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -29,7 +29,7 @@ class Optimizer:
 
     Args:
         parameters: Tensors that require a gradient.
-        name: the update rule, one of `RULES`.
+        name: the update rule, one of `RULES`, or a `Rule` of your own.
         rate: the learning rate; None is the rule's own. May be changed between steps.
         options: the rule's options, such as ``momentum=0.9``.
 
@@ -47,8 +47,16 @@ class Optimizer:
     array([0., 0.])
     """
 
+    read_at_each_call: ClassVar[tuple[str, ...]] = ("rate",)
+    """What a compiled step reads at each call, as it does the parameters."""
+
     def __init__(
-        self, parameters: Iterable[Tensor], name: str = "adam", *, rate: float | None = None, **options: Any
+        self,
+        parameters: Iterable[Tensor],
+        name: str | Rule = "adam",
+        *,
+        rate: float | None = None,
+        **options: Any,
     ) -> None:
         self.rule = rule(name)
         self.parameters = _checked_parameters(parameters)

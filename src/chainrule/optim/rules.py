@@ -23,7 +23,7 @@ State = dict[str, Any]
 Update = Callable[..., tuple[Any, State]]
 
 
-def _like(parameter: Any, number: Any) -> Any:
+def typed_as(parameter: Any, number: Any) -> Any:
     """A number in the type of the parameter, where it is an array: compiled steps have rates and counts as arrays."""
     return (
         number if isinstance(number, int | float) else namespace_of(parameter).astype(number, parameter.dtype)
@@ -52,10 +52,10 @@ def sgd(
     if weight_decay:
         gradient = gradient + weight_decay * parameter
     if not momentum:
-        return parameter - _like(parameter, rate) * gradient, state
+        return parameter - typed_as(parameter, rate) * gradient, state
     velocity = momentum * state["velocity"] + (gradient * (1 - dampening) if dampening else gradient)
     direction = gradient + momentum * velocity if nesterov else velocity
-    return parameter - _like(parameter, rate) * direction, {"velocity": velocity}
+    return parameter - typed_as(parameter, rate) * direction, {"velocity": velocity}
 
 
 def adam(
@@ -88,8 +88,8 @@ def adam(
     xp, new = namespace_of(parameter), {"step": step, "mean": mean, "square": square}
     if amsgrad:
         square = new["peak"] = xp.maximum(state["peak"], square)
-    scale = xp.sqrt(square) / _like(parameter, (1 - beta2**step) ** 0.5) + epsilon
-    return parameter - _like(parameter, rate / (1 - beta1**step)) * (mean / scale), new
+    scale = xp.sqrt(square) / typed_as(parameter, (1 - beta2**step) ** 0.5) + epsilon
+    return parameter - typed_as(parameter, rate / (1 - beta1**step)) * (mean / scale), new
 
 
 def adamw(
@@ -111,7 +111,7 @@ def adamw(
     >>> adamw(np.array([1.0]), np.array([0.0]), state, 0.1)[0]  # no gradient, decay alone
     array([0.999])
     """
-    decayed = parameter * _like(parameter, 1 - rate * weight_decay)
+    decayed = parameter * typed_as(parameter, 1 - rate * weight_decay)
     return adam(decayed, gradient, state, rate, beta1=beta1, beta2=beta2, epsilon=epsilon, amsgrad=amsgrad)
 
 
@@ -145,7 +145,7 @@ def rmsprop(
     direction = gradient / (namespace_of(parameter).sqrt(variance) + epsilon)
     if momentum:
         direction = new["velocity"] = momentum * state["velocity"] + direction
-    return parameter - _like(parameter, rate) * direction, new
+    return parameter - typed_as(parameter, rate) * direction, new
 
 
 def adagrad(
@@ -167,7 +167,7 @@ def adagrad(
         gradient = gradient + weight_decay * parameter
     square = state["square"] + gradient * gradient
     scale = namespace_of(parameter).sqrt(square) + epsilon
-    return parameter - _like(parameter, rate) * (gradient / scale), {"square": square}
+    return parameter - typed_as(parameter, rate) * (gradient / scale), {"square": square}
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-def rule(name: str) -> Rule:
-    """The update rule of that name (``"sgd"``, ``"adam"`` …; capitals do not matter).
+def rule(name: str | Rule) -> Rule:
+    """The update rule of that name (``"sgd"``, ``"adam"`` …; capitals do not matter), or `name` itself if it is a rule.
 
     Raises:
         OptionError: there is none of that name; the message lists those that there are.
@@ -224,6 +224,8 @@ def rule(name: str) -> Rule:
     >>> rule("adam").title
     'Adam'
     """
+    if isinstance(name, Rule):
+        return name
     if name.lower() not in RULES:
         raise OptionError(f"there is no optimizer {name!r}: choose one of {', '.join(RULES)}")
     return RULES[name.lower()]

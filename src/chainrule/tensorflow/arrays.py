@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.operators import example_of
 from chainrule.tensor import Tensor as EngineTensor
 from chainrule.tensorflow.dtypes import as_dtype
 from chainrule.tensorflow.errors import ConversionError, InvalidArgumentError
@@ -16,8 +17,10 @@ _DEFAULTS = {"f": np.float32, "i": np.int32}
 def array_of(value: Any, dtype: Any = None) -> Any:
     """A value as an array: Python's floats become float32, its integers int32; NumPy's keep their type."""
     kind = None if dtype is None else as_dtype(dtype).dtype
-    if isinstance(value, EngineTensor):
+    if isinstance(value, EngineTensor) and not value.is_traced:
         value = value._data
+    if is_symbolic(value):
+        return value if kind is None or kind == example_of(value).dtype else value.astype(kind)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -38,6 +41,16 @@ def array_of(value: Any, dtype: Any = None) -> Any:
             f"Cannot convert {str(value)[:60]} to EagerTensor of dtype {as_dtype(kind).name}"
         )
     return array.astype(kind, copy=False)
+
+
+def is_symbolic(value: Any) -> bool:
+    """Whether a value is a Symbol, which stands for an array while a function is traced."""
+    return isinstance(value, EngineTensor) and value.is_traced
+
+
+def elements(tensor: Any) -> Any:
+    """The elements of a tensor as an array; what is traced stays so."""
+    return tensor._data if is_symbolic(tensor._data) else np.asarray(tensor._data)
 
 
 def fits(given: np.dtype[Any], wanted: np.dtype[Any], size: int) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.tensorflow.arrays import elements, is_symbolic
 from chainrule.tensorflow.dtypes import as_dtype, numpy_dtype
 from chainrule.tensorflow.errors import InvalidArgumentError
 from chainrule.tensorflow.tensors import Tensor, convert, identity
@@ -111,7 +112,7 @@ def one_hot(
     array([[0., 1.],
            [1., 0.]], dtype=float32)>
     """
-    hot = np.expand_dims(np.asarray(convert(indices)._data), -1) == np.arange(int(depth))
+    hot = np.expand_dims(elements(convert(indices)), -1) == np.arange(int(depth))
     return Tensor._wrapped(
         np.where(np.moveaxis(hot, -1, axis), on_value, off_value).astype(numpy_dtype(dtype))
     )
@@ -147,4 +148,5 @@ def is_tensor(x: Any) -> bool:
 
 def stop_gradient(input: Any, name: Any = None) -> Tensor:
     """The same elements, as a constant."""
-    return Tensor._wrapped(convert(input)._data)
+    data = convert(input)._data
+    return Tensor._wrapped(data.detach() if is_symbolic(data) else data)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.tensorflow.arrays import elements
 from chainrule.tensorflow.errors import InvalidArgumentError
 from chainrule.tensorflow.tensors import Tensor, binary, convert, identity, true_divide
 
@@ -78,14 +79,14 @@ TABLE: dict[str, Operation] = {
 def divide_no_nan(x: Any, y: Any, name: Any = None) -> Any:
     """The quotient, and 0 where the divisor is 0."""
     x, y = convert(x), convert(y)
-    zero = np.asarray(y._data) == 0
+    zero = elements(y) == 0
     safe = ops.where(zero, ops.ones_like(y), y)
     return ops.where(zero, ops.zeros_like(x * safe), binary("RealDiv", true_divide, x, safe))
 
 
 def where(condition: Any, x: Any = None, y: Any = None, name: Any = None) -> Any:
     """`x` where the condition holds, else `y`; without them, the indices where it holds."""
-    chosen = np.asarray(convert(condition)._data)
+    chosen = elements(convert(condition))
     if x is None and y is None:
         return Tensor._wrapped(np.argwhere(chosen))
     return binary("SelectV2", lambda a, b: ops.where(chosen, convert(a), convert(b)), convert(x), y)

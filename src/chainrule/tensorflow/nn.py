@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.tensorflow.arrays import elements, is_symbolic
 from chainrule.tensorflow.elementwise import TABLE
 from chainrule.tensorflow.errors import InvalidArgumentError, missing
 from chainrule.tensorflow.linalg import l2_normalize as l2_normalize
@@ -34,13 +35,13 @@ def relu6(features: Any, name: Any = None) -> Any:
 def leaky_relu(features: Any, alpha: float = 0.2, name: Any = None) -> Any:
     """The positive part, and `alpha` times the negative one."""
     x = convert(features)
-    return ops.where(np.asarray(x._data) > 0, x, alpha * x)
+    return ops.where(elements(x) > 0, x, alpha * x)
 
 
 def elu(features: Any, alpha: float = 1.0, name: Any = None) -> Any:
     """The positive part, and alpha (exp(x) - 1) for the negative one."""
     x = convert(features)
-    positive = np.asarray(x._data) > 0
+    positive = elements(x) > 0
     return ops.where(positive, x, alpha * ops.expm1(ops.where(positive, ops.zeros_like(x), x)))
 
 
@@ -84,13 +85,15 @@ def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, 
 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: Any = None) -> Any:
     """The cross-entropy of each row, for labels that are class numbers."""
-    logits, numbers = convert(logits), np.asarray(convert(labels)._data)
+    logits, numbers = convert(logits), elements(convert(labels))
     if numbers.dtype.kind not in "iu" or numbers.shape != logits._data.shape[:-1]:
         raise InvalidArgumentError(
             f"labels must be class numbers of shape {logits.shape[:-1]}, but are {numbers.dtype} of shape "
             f"{numbers.shape}; probabilities are for softmax_cross_entropy_with_logits"
         )
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() < logits.shape[-1]):
+    if is_symbolic(numbers):  # a label out of bounds is found where it is used
+        numbers = ops.where(numbers < 0, logits._data.shape[-1], numbers)
+    elif numbers.size and not (numbers.min() >= 0 and numbers.max() < logits.shape[-1]):
         raise InvalidArgumentError(
             f"Received a label value of {numbers.max() if numbers.min() >= 0 else numbers.min()} which is "
             f"outside the valid range of [0, {logits.shape[-1]})."

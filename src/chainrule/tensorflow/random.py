@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.graph.recording import check_not_tracing
 from chainrule.tensorflow.creation import shape_of
 from chainrule.tensorflow.dtypes import numpy_dtype
 from chainrule.tensorflow.errors import InvalidArgumentError, missing
@@ -28,6 +29,7 @@ def set_seed(seed: int) -> None:
 
 def generator(seed: int | None = None) -> np.random.Generator:
     """The generator that all functions use; with a seed, one of its own."""
+    check_not_tracing("random numbers are drawn")
     return _global[0] if seed is None else np.random.default_rng(seed)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.tensorflow.arrays import elements
 from chainrule.tensorflow.creation import shape_of
 from chainrule.tensorflow.errors import InvalidArgumentError
 from chainrule.tensorflow.reductions import axis_of
@@ -112,12 +113,12 @@ def broadcast_to(input: Any, shape: Any, name: Any = None) -> Any:
 
 def gather(params: Any, indices: Any, axis: int = 0, name: Any = None) -> Any:
     """The slices at some indices along an axis."""
-    return ops.take(convert(params), np.asarray(convert(indices)._data), axis=axis_of(axis))
+    return ops.take(convert(params), elements(convert(indices)), axis=axis_of(axis))
 
 
 def gather_nd(params: Any, indices: Any, name: Any = None) -> Any:
     """The elements at indices, which are the rows of the last axis."""
-    places = np.asarray(convert(indices)._data)
+    places = elements(convert(indices))
     return ops.getitem(convert(params), tuple(np.moveaxis(places, -1, 0)))
 
 
@@ -128,7 +129,7 @@ def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: Any = No
 
 def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any, name: Any = None) -> Any:
     """A copy in which the elements at some indices are others."""
-    places = np.asarray(convert(indices)._data)
+    places = elements(convert(indices))
     return ops.index_update(convert(tensor), convert(updates), tuple(np.moveaxis(places, -1, 0)))
 
 

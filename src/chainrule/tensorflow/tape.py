@@ -316,7 +316,7 @@ class _Ends(Collection[Node]):
 def _as_tensor(value: Any) -> Tensor:
     found = (
         Tensor._wrapped(value._data, value._node)
-        if isinstance(value, EngineTensor)
+        if isinstance(value, EngineTensor) and not value.is_traced
         else Tensor._wrapped(value)
     )
     return found

@@ -18,7 +18,7 @@ from chainrule.lines import Place, described_place, place
 from chainrule.operators import Operators
 from chainrule.primitives import Primitive
 from chainrule.tensor import Tensor as EngineTensor
-from chainrule.tensorflow.arrays import array_of, below, fits, shown
+from chainrule.tensorflow.arrays import array_of, below, elements, fits, is_symbolic, shown
 from chainrule.tensorflow.dtypes import DType, TensorShape, as_dtype
 from chainrule.tensorflow.errors import ConversionError, InvalidArgumentError, StateError
 
@@ -45,6 +45,7 @@ class Tensor(EngineTensor):
     """
 
     __slots__ = ("_origin",)
+    _keeps_its_class = True
 
     _origin: tuple[str, Place]
     """The variable that this was computed from while no tape was recording, and where."""
@@ -89,6 +90,8 @@ class Tensor(EngineTensor):
 
     def numpy(self) -> Any:
         """The elements as a NumPy array or scalar of its own."""
+        if is_symbolic(self._data):
+            return self._data.detach()  # NumPy's functions take it, and it stays traced
         return self._data.copy()[()] if isinstance(self._data, np.ndarray) else self._data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -274,7 +277,7 @@ class Variable(Tensor):
                 f"the assigned value shape {TensorShape(new.shape)} are incompatible."
             )
         # A new array: what a tape has kept of the old elements stays as it was.
-        self._data = np.array(new)
+        self._data = new.as_it_is_now() if is_symbolic(new) else np.array(new)
         return self
 
     def assign_add(
@@ -338,7 +341,7 @@ namespace.register(Variable, ops)
 
 
 def _unrecorded(primitive: Primitive, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-    out = primitive.evaluate([x._data if isinstance(x, EngineTensor) else x for x in inputs], parameters)
+    out = primitive.evaluate([x._data if isinstance(x, Tensor) else x for x in inputs], parameters)
     if primitive.outputs:
         return tuple(Tensor._wrapped(part) for part in out)
     result = Tensor._wrapped(out)
@@ -456,7 +459,7 @@ def matrix_product(x: Any, y: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
-        return np.asarray(value._data)
+        return elements(value)
     if isinstance(value, (list, tuple)):
         return type(value)(_plain(part) for part in value)
     return value

@@ -8,6 +8,7 @@ from typing import Any, SupportsIndex, overload
 
 import numpy as np
 
+from chainrule.operators import Operators
 from chainrule.torch.errors import ArgumentError, OperationError
 
 
@@ -171,6 +172,9 @@ def type_of_number(value: Any) -> np.dtype[Any]:
     return default_float() if isinstance(value, (float, np.floating)) else default_complex()
 
 
+_ARRAYS: Any = (np.ndarray, Operators)
+
+
 def result_type_of(operands: Iterable[Any]) -> np.dtype[Any]:
     """The type of a result: of tensors with dimensions, unless those without, or numbers, are of a higher category.
 
@@ -181,7 +185,7 @@ def result_type_of(operands: Iterable[Any]) -> np.dtype[Any]:
     """
     standing: list[np.dtype[Any] | None] = [None, None, None]
     for value in operands:
-        place = 2 if not isinstance(value, np.ndarray) else 0 if value.ndim else 1
+        place = 2 if not isinstance(value, _ARRAYS) else 0 if value.ndim else 1
         kind = type_of_number(value) if place == 2 else value.dtype
         before = standing[place]
         standing[place] = kind if before is None else promoted(before, kind)

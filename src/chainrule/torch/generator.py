@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.graph.recording import check_not_tracing
 from chainrule.torch.dtypes import check_device, device
 from chainrule.torch.errors import ArgumentError, OperationError, ValueOptionError
 
@@ -162,6 +163,7 @@ class Generator:
         """The next numbers of 32 bits."""
         if count:
             self._fresh = False
+        check_not_tracing("random numbers are drawn")
         drawn: NDArray[np.uint64] = self._engine.random_raw(count)
         return drawn
 

@@ -10,23 +10,25 @@ from chainrule.operators import Operators
 from chainrule.torch.errors import ArgumentError, DimensionError, ValueOptionError
 
 _WHOLE = slice(None)
+_ARRAYS: Any = (np.ndarray, Operators)
+"""Arrays, and what stands for them while a function is traced."""
 
 
 def _part(part: Any) -> Any:
     """One part of an index, with Tensors as arrays and numbers as ints."""
     if isinstance(part, Operators):
-        part = part._data
+        part = part if part.is_traced else part._data
     elif isinstance(part, (list, tuple, range)):
-        part = np.asarray([p._data if isinstance(p, Operators) else p for p in part])
+        part = np.asarray([p._data if isinstance(p, Operators) and not p.is_traced else p for p in part])
         part = part if part.size else part.astype(np.intp)
-    if isinstance(part, np.ndarray):
+    if isinstance(part, _ARRAYS):
         if part.dtype.kind == "u" and part.dtype.itemsize == 1:
             part = part.astype(bool)
         if part.dtype.kind not in "iub":
             raise DimensionError(
                 f"tensors used as indices must be long, int, byte or bool tensors, but was given {part.dtype}"
             )
-        return int(part) if part.ndim == 0 and part.dtype.kind in "iu" else part
+        return int(part) if type(part) is np.ndarray and part.ndim == 0 and part.dtype.kind in "iu" else part
     if isinstance(part, np.integer):
         return int(part)
     if isinstance(part, slice):
@@ -53,12 +55,12 @@ def split_index(key: Any, data: np.ndarray) -> tuple[Any, Any]:
     parts = key if isinstance(key, tuple) else (key,)
     parts = tuple(_part(p) for p in parts)
     used = sum(
-        p.ndim if isinstance(p, np.ndarray) and p.dtype == bool else p is not None and p is not ...
+        p.ndim if isinstance(p, _ARRAYS) and p.dtype == bool else p is not None and p is not ...
         for p in parts
     )
     if used > data.ndim:
         raise DimensionError(f"too many indices for tensor of dimension {data.ndim}")
-    if not any(isinstance(p, np.ndarray) for p in parts):
+    if not any(isinstance(p, _ARRAYS) for p in parts):
         if not any(p is ... for p in parts):
             parts = (*parts, ...)
         _check_range(parts, data)
@@ -66,13 +68,13 @@ def split_index(key: Any, data: np.ndarray) -> tuple[Any, Any]:
     if not any(p is ... for p in parts):
         parts = (*parts, ...)
     if all(
-        isinstance(p, np.ndarray) or p is ... or p == _WHOLE for p in parts if p is not None
-    ) and None not in [p for p in parts if not isinstance(p, np.ndarray)]:
+        isinstance(p, _ARRAYS) or p is ... or p == _WHOLE for p in parts if p is not None
+    ) and None not in [p for p in parts if not isinstance(p, _ARRAYS)]:
         return None, parts
     basic: list[Any] = []
     advanced: list[Any] = []
     for p in parts:
-        if isinstance(p, np.ndarray):
+        if isinstance(p, _ARRAYS):
             basic += [_WHOLE] * (p.ndim if p.dtype == bool else 1)
             advanced.append(p)
         else:

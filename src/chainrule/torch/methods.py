@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.errors import UnsupportedError
 from chainrule.inplace import owner_of
+from chainrule.lines import here
 from chainrule.rules.shape import astype
 from chainrule.torch.dtypes import (
     boolean,
@@ -34,7 +36,7 @@ from chainrule.torch.functions.indexed import where_method
 from chainrule.torch.functions.products import matmul
 from chainrule.torch.functions.shapes import adjoint, reversed_dims, squeeze, unsqueeze
 from chainrule.torch.graph import named
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 
 def converted(self: Tensor, kind: np.dtype[Any]) -> Any:
@@ -150,6 +152,8 @@ def set_(self: Tensor, source: Tensor) -> Any:
 def resize_(self: Tensor, *size: Any) -> Any:
     """Change the shape; new elements are 0."""
     wanted = registry.sizes(size)
+    if is_symbolic(self._data):
+        raise UnsupportedError(f"resize_ is not traced\n  at {here()}\nUse view, or make a new tensor.")
     self._data = np.resize(self._data, wanted) if self._data.size else np.zeros(wanted, self._data.dtype)
     return self
 

@@ -54,7 +54,8 @@ def swept(
     def deposit(watch: Watch, g: Any) -> None:
         if id(watch) in found:
             known = found[id(watch)]
-            g = g if isinstance(g, EngineTensor) else out._wrapped(np.array(g))
+            if not isinstance(g, EngineTensor) or g.is_traced:
+                g = out._wrapped(g.copy())
             found[id(watch)] = g if known is None else known + g
 
     try:

@@ -56,6 +56,9 @@ class Tensor(EngineTensor):
     """
 
     __slots__ = ("__dict__",)
+    _keeps_its_class = True
+
+    _restores = False  # PyTorch refuses
 
     if TYPE_CHECKING:
 
@@ -67,6 +70,8 @@ class Tensor(EngineTensor):
             if isinstance(data[0], Size):
                 self._data = np.zeros(data[0], default_float())
                 return
+            if is_symbolic(data[0]):
+                raise ArgumentError("torch.Tensor(x) of an array that is traced; write torch.tensor(x)")
             given = data[0]._data if isinstance(data[0], EngineTensor) else data[0]
             self._data = np.asarray(given, None if isinstance(given, np.ndarray) and isinstance(data[0], EngineTensor)
                                     else default_float())  # fmt: skip
@@ -83,7 +88,7 @@ class Tensor(EngineTensor):
     def _wrapped(cls, data: Any, node: Node | None = None) -> Any:
         """A Tensor around an array; of the class Tensor also where this is called on a Parameter."""
         tensor = _new(Tensor)
-        tensor._data = data if type(data) is np.ndarray else np.asarray(data)
+        tensor._data = data if type(data) is np.ndarray else _held(data, node)
         tensor._node = node
         tensor._view = None
         return tensor
@@ -114,7 +119,7 @@ class Tensor(EngineTensor):
             restore(token)
         if primitive.outputs:
             return result
-        if type(result._data) is not np.ndarray:
+        if type(result._data) is not np.ndarray and not isinstance(result._data, EngineTensor):
             result._data = np.asarray(result._data)
         if result._node is not None and result._data.dtype.kind != "f":
             result._node = None  # integers have no gradient
@@ -131,10 +136,14 @@ class Tensor(EngineTensor):
 
     @data.setter
     def data(self, value: Any) -> None:
-        value = value._data if isinstance(value, EngineTensor) else np.asarray(value)
+        value = value._data if isinstance(value, Tensor) else _held(value, None)
         self._data = value
         if self._node is not None and self._node.plan is None:
             self._node.shape, self._node.dtype = value.shape, value.dtype
+
+    def _take(self, values: Any, where: Any) -> None:
+        self._data[...] = values  # in its memory, as all that changes a tensor of PyTorch
+        note_change(self._data, where)
 
     @property
     def shape(self) -> Size:
@@ -199,6 +208,8 @@ class Tensor(EngineTensor):
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The elements as a NumPy array on the same memory."""
+        if is_symbolic(self._data):  # NumPy's functions take it, and it stays traced
+            return self._data.detach()  # type: ignore[no-any-return]
         if self.requires_grad and not force:
             raise OperationError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
@@ -413,9 +424,9 @@ class Tensor(EngineTensor):
             value = self._wrapped(np.asarray(value))
         target._replace(lambda old: ops.index_update(old, value, advanced), "an assignment to elements")
 
-    def _replace(self, change: Callable[[Any], Any], name: str) -> Self:
+    def _replace(self, change: Callable[[Any], Any], name: str, key: Any = ...) -> Self:
         if mode.get() & RECORD:
-            return super()._replace(change, name)
+            return super()._replace(change, name, key)
         new = change(self)
         if new._data.shape != self._data.shape:
             raise OperationError(
@@ -426,7 +437,9 @@ class Tensor(EngineTensor):
         return self
 
     def _store(self, new: Any, name: str) -> None:
-        values = new._data if isinstance(new, EngineTensor) else new
+        values = new._data if isinstance(new, Tensor) else new
+        if is_symbolic(values):
+            values._joined_by(self)
         if values.dtype != self._data.dtype and name not in CONVERTING:  # noqa: SIM102
             if category(values.dtype) > category(self._data.dtype):
                 raise OperationError(
@@ -438,6 +451,8 @@ class Tensor(EngineTensor):
     # Python's protocols --------------------------------------------------------------------------------
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
+        if is_symbolic(self._data):
+            return f"tensor(traced, size={tuple(self.shape)}, dtype={self.dtype})"
         node = self._current_node()
         computed = node is not None and node.plan is not None
         return printing.text(
@@ -474,6 +489,18 @@ class Tensor(EngineTensor):
             raise OperationError(
                 f"Only Tensors created explicitly by the user support being {what} with their graph; use detach()"
             )
+
+
+def is_symbolic(value: Any) -> bool:
+    """Whether a value is a Symbol, which stands for an array while a function is traced."""
+    return isinstance(value, EngineTensor) and value.is_traced
+
+
+def _held(data: Any, node: Node | None) -> Any:
+    """What a Tensor holds: an array; or a Symbol, without its history where the Tensor has none."""
+    if is_symbolic(data):
+        return data if node is not None else data.detach()
+    return np.asarray(data)
 
 
 def _rebuilt(kind: type[Tensor], data: Any, requires_grad: bool, attributes: dict[str, Any]) -> Any:

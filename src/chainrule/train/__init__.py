@@ -32,6 +32,7 @@ from chainrule.train.rates import search_rate
 from chainrule.train.settings import Settings, config_text, hidden_sizes, read_config, settings_of
 from chainrule.train.tabular import TableTraining
 from chainrule.train.tasks import Classification, Evaluation, Regression, averaged, softmax, task_of
+from chainrule.train.tensorboard import TensorBoard
 from chainrule.train.training import Epoch, Training, evaluate, fit
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Snapshot",
     "TableModel",
     "TableTraining",
+    "TensorBoard",
     "Training",
     "Vectors",
     "accuracy",

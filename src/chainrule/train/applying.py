@@ -7,21 +7,26 @@ from collections.abc import Iterator
 from chainrule.data import BUILT_IN, Table, built_in_file, require_columns, table_file, with_known_target
 from chainrule.errors import DataError
 from chainrule.train.model import TableModel
+from chainrule.train.settings import has_header
 from chainrule.train.tasks import Evaluation
 
 PART = 50_000
 """Rows in memory at a time."""
 
 
-def model_tables(model: TableModel, data: str, *, with_target: bool = False) -> Iterator[Table]:
+def model_tables(
+    model: TableModel, data: str, *, with_target: bool = False, header: str | None = None
+) -> Iterator[Table]:
     """The rows of a file, or of a built-in table, in parts, with the columns that a model needs.
+
+    Whether the file has a header, ``"yes"``, ``"no"`` or ``"auto"``, is as for the training, unless `header` says it.
 
     Raises:
         DataError: a column is missing, or a cell cannot be read as it was in training.
     """
     target = model.preparation.target
     forms = model.forms | ({target.name: target.form} if with_target else {})
-    file = built_in_file(data) if data in BUILT_IN else table_file(data)
+    file = built_in_file(data) if data in BUILT_IN else table_file(data, has_header(header or model.header))
     require_columns(file, forms)
     empty = True
     for table in file.tables(PART, forms, [name for name in file.names if name not in forms]):

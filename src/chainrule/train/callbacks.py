@@ -46,3 +46,7 @@ class EarlyStopping:
         better = epoch.loss < self.best - self.minimum
         self.best, self.waited = (epoch.loss, 0) if better else (self.best, self.waited + 1)
         return self.waited >= self.patience
+
+    def epochs_ahead(self) -> float:
+        """How many epochs pass before the training could end."""
+        return self.patience - self.waited

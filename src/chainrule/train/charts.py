@@ -27,6 +27,7 @@ from chainrule.train.picture import (
     element,
     frame,
     segment,
+    shortened,
     text,
     ticks,
     vertical_axis,
@@ -66,7 +67,7 @@ def roc(targets: NDArray[Any], shares: NDArray[Any], classes: Sequence[str], par
         alarms, found = _rates(positive, shares[:, i])
         points = " ".join(f"{x(a):.1f},{y(f):.1f}" for a, f in zip(alarms, found, strict=True))
         parts.append(element("polyline", points=points, fill="none", stroke=color, **PEN))
-        label = f"{classes[i][:28]} · area {area_under_roc(positive, shares[:, i]):.3f}"
+        label = f"{shortened(classes[i], 28)} · area {area_under_roc(positive, shares[:, i]):.3f}"
         parts += _legend(place, label, color)
     if len(curves) > MOST_CURVES:
         parts.append(
@@ -116,7 +117,7 @@ def importance_bars(importance: Mapping[str, float], score: str) -> str:
         parts.append(
             element("rect", x=start, y=middle - height / 2, width=end - start, height=height, fill=TRAINING)
         )
-        parts.append(text(x.start - 14, middle + 4.5, name[:30], text_anchor="end", fill=INK))
+        parts.append(text(x.start - 14, middle + 4.5, shortened(name, 26), text_anchor="end", fill=INK))
         parts.append(text(end + 8, middle + 4.5, f"{value:.3g}"))
     return "\n".join([*parts, segment(x(0.0), TOP, x(0.0), HEIGHT - 20, MUTED), "</svg>\n"])
 

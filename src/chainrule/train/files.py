@@ -22,12 +22,12 @@ def output_files(name: str, folder: str | Path | None = None, save: str | Path |
 
     Args:
         name: of the table; the files are ``name.safetensors`` and ``name.svg``.
-        folder: where they go, made if needed; None is the current folder.
+        folder: where they go, made when the first is written; None is the current folder.
         save: the model's own path instead; the curve goes beside it.
 
     Raises:
         OptionError: both `folder` and `save`, or a `save` that does not end in .safetensors.
-        OutputError: the folder cannot be made or written to, or a file's place is taken by a folder.
+        OutputError: the folder cannot be written to, or a file's place is taken by a folder.
     """
     if folder is not None and save is not None:
         raise OptionError(f"give either the folder {folder} or the file {save} to save to, not both")
@@ -35,23 +35,42 @@ def output_files(name: str, folder: str | Path | None = None, save: str | Path |
     if model.suffix != ".safetensors":
         raise OptionError(f"the model's file must end in .safetensors, but {str(model)!r} does not")
     files = OutputFiles(model, model.with_suffix(".svg"), model.with_suffix(".checkpoint.safetensors"))
-    _require_writable(model.parent)
+    require_writable(model.parent)
     for path in files:
         if path.is_dir():
             raise OutputError(f"{path} is a folder, so no file of that name can be written")
     return files
 
 
-def _require_writable(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file, so nothing can be saved in it: give a folder")
+def require_writable(folder: Path) -> None:
+    """Make sure that files can be written to a folder, or to the nearest that is there of those it lies in.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+    if not there.is_dir():
+        raise OutputError(f"{there} is a file, so nothing can be saved in it: give a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         # Permission bits do not tell (root, read-only mounts, full disks); writing does.
-        with tempfile.TemporaryFile(dir=folder) as probe:
+        with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"nothing can be written to the folder {folder} ({reason}): choose another"
-        ) from error
+        raise _not_writable(folder, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in, unless it is there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(f"nothing can be written to the folder {folder} ({reason}): choose another")

@@ -146,13 +146,16 @@ class ModuleLoop:
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
             raise DataError("train.loop of a module takes data=(features, targets), or with weights of rows")
         examples = Examples(*data)
-        if self._steps is None or any(map(_is_other, examples, self._steps.training)):
-            self._steps = NativeSteps(self.params, examples, self.loss, self.optimizer, None)
+        size, steps = min(batch_size, examples.rows), self._steps
+        other = steps is None or any(map(_is_other, examples, steps.window.examples))
+        if steps is None or other or size > steps.training.rows:
+            window = examples.window(size)
+            self._steps = steps = NativeSteps(self.params, window, self.loss, self.optimizer, None)
         order = None if shuffle is None else np.random.default_rng(shuffle)
         losses: list[NDArray[Any]] = []
         try:
             for _ in range(epochs):
-                losses += self._steps.losses(min(batch_size, examples.rows), order)
+                losses += steps.losses(size, order)
         finally:
-            self._steps.finish()
+            steps.finish()
         return np.concatenate(losses) if losses else np.empty(0)

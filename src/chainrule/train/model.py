@@ -55,6 +55,13 @@ class TableModel:
         """How the cells of each column are read."""
         return {feature.name: feature.form for feature in self.preparation.features}
 
+    @property
+    def header(self) -> str:
+        """Whether the file of the training was said to have a header; ``"auto"`` where nothing was said."""
+        settings = self.training.get("settings")
+        said = settings.get("header") if isinstance(settings, dict) else None
+        return said if said in ("yes", "no") else "auto"
+
     def outputs(self, table: Table) -> NDArray[Any]:
         """The network's outputs for a table's rows, shape (rows, outputs).
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from chainrule import nn, ops
 from chainrule.errors import OptionError
-from chainrule.operators import data_of
 from chainrule.tensor import Tensor
 
 
@@ -40,7 +39,7 @@ class Vectors(nn.Module):
 
     def forward(self, x: Any) -> Tensor:
         """The numbers of `x`, and the vectors that its last columns name."""
-        codes = np.asarray(data_of(x))[:, self.dense :].astype(np.intp)
+        codes = ops.astype(x[:, self.dense :], np.int64)
         vectors = [table[codes[:, i]] for i, table in enumerate(self.tables)]
         joined: Tensor = ops.concat([x[:, : self.dense], *vectors], axis=1)
         return joined

@@ -119,7 +119,10 @@ def weighed(examples: Examples, preparation: Preparation, settings: Settings) ->
     if settings.class_weight is None:
         return examples
     if not isinstance(preparation.target, ClassTarget):
-        raise DataError(f"--class-weight: the target {preparation.target.name} has no classes")
+        raise DataError(
+            f"--class-weight: the target {preparation.target.name} is an amount and has no classes; leave the option "
+            "out, or take its values as classes with --task classification"
+        )
     return balanced(examples, preparation.target)
 
 
@@ -149,15 +152,16 @@ def _held_out(
 ) -> tuple[Table, Table | None]:
     """The table without a part, and the part: a file, or a fraction of what was `whole` of the table."""
     if isinstance(part, str):
-        return table, _part_file(part, table, target)
+        return table, _part_file(part, table, target, settings)
     if not part:
         return table, None
     rows = split_rows(table.rows, part / whole, splitting, _labels(table, target, settings))
     return table.take(rows.training), table.take(rows.validation)
 
 
-def _part_file(path: str, table: Table, target: str) -> Table:
-    return known_rows(read_table(path, None, {column.name: column.form for column in table.columns}), target)
+def _part_file(path: str, table: Table, target: str, settings: Settings) -> Table:
+    forms = {column.name: column.form for column in table.columns}
+    return known_rows(read_table(path, None, forms, header=settings.has_header), target)
 
 
 def _encoded(

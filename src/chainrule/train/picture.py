@@ -16,6 +16,9 @@ INK, MUTED, GRID = "#1f2933", "#66727f", "#e4e8ec"
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
 FONTS = "Inter, Segoe UI, Helvetica Neue, DejaVu Sans, Arial, sans-serif"
 PEN: dict[str, str | float] = {"stroke_width": "2.2", "stroke_linejoin": "round", "stroke_linecap": "round"}
+UNPRINTABLE = {code: "�" for code in range(32) if chr(code) not in "\t\n\r"}
+"""Characters that XML cannot have."""
+
 MAX_POINTS = 1000
 """More epochs than that are thinned out: a screen shows no more, and the file stays small."""
 
@@ -115,7 +118,9 @@ def _logarithmic_ticks(scale: Scale, count: int) -> list[float]:
 def element(name: str, content: str | None = None, /, **attributes: str | float) -> str:
     """An SVG element; the underscores of attribute names stand for hyphens."""
     shown = "".join(f' {key.replace("_", "-")}="{_number(value)}"' for key, value in attributes.items())
-    return f"<{name}{shown}/>" if content is None else f"<{name}{shown}>{escape(content)}</{name}>"
+    if content is None:
+        return f"<{name}{shown}/>"
+    return f"<{name}{shown}>{escape(content.translate(UNPRINTABLE))}</{name}>"
 
 
 def _number(value: str | float) -> str:
@@ -137,6 +142,18 @@ def text(x: float, y: float, content: str, **attributes: str | float) -> str:
     return element("text", content, x=x, y=y, **(style | attributes))
 
 
+def shortened(name: str, most: int) -> str:
+    """A name of at most so many characters: of a longer one the beginning and the end, which tell it from others.
+
+    >>> shortened("measurement of sensor 17", 16), shortened("weight", 16)
+    ('measurem…nsor 17', 'weight')
+    """
+    if len(name) <= most:
+        return name
+    end = (most - 1) // 2
+    return f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
 def segment(x1: float, y1: float, x2: float, y2: float, color: str, **attributes: str | float) -> str:
     """A straight line."""
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=color, **attributes)
@@ -148,7 +165,7 @@ def frame(title: str, described: str) -> Iterator[str]:
     yield f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{FONTS}" role="img">'
     yield element("title", title)
     yield element("rect", width=WIDTH, height=HEIGHT, fill="#ffffff")
-    yield text(LEFT, 34, title, font_size=18, font_weight="600", fill=INK)
+    yield text(LEFT, 34, shortened(title, 72), font_size=18, font_weight="600", fill=INK)
     yield text(LEFT, 56, described)
 
 
@@ -176,6 +193,8 @@ def vertical_axis(y: Scale) -> Iterator[str]:
 def _line(history: Sequence[Epoch], x: Scale, y: Scale, name: str, color: str) -> str:
     stride = math.ceil(len(history) / MAX_POINTS)
     shown = [*history[:-1:stride], history[-1]]
+    if len(shown) == 1:
+        return element("circle", cx=x(shown[0].number), cy=y(getattr(shown[0], name)), r=3, fill=color)
     points = " ".join(f"{x(epoch.number):.1f},{y(getattr(epoch, name)):.1f}" for epoch in shown)
     return element("polyline", points=points, fill="none", stroke=color, **PEN)
 

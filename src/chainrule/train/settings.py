@@ -47,6 +47,7 @@ class Settings:
         task: ``"classification"``, ``"regression"``, or None for what fits the target.
         compile: as in `Training`: ``"yes"``, ``"no"``, or ``"auto"``, where it pays.
         numeric, category, date, leave_out: columns that are to be taken so.
+        header: whether the first line of text has the columns' names: ``"yes"``, ``"no"``, or ``"auto"``, found out.
 
     Raises:
         OptionError: a value out of range; the message names it and what is expected.
@@ -80,6 +81,7 @@ class Settings:
     category: tuple[str, ...] = ()
     date: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    header: str = AUTO
 
     def __post_init__(self) -> None:
         _check_hidden(self.hidden)
@@ -94,9 +96,10 @@ class Settings:
         _check_choice("class-weight", self.class_weight, ("balanced",))
         _check_choice("task", self.task, ("classification", "regression"))
         _check_choice("compile", self.compile, (AUTO, "yes", "no"))
+        has_header(self.header)
         for name, least in (("epochs", 1), ("batch", 1), ("seed", 0), ("folds", 0), ("patience", 0)):
             if not (name == "batch" and self.batch is None):
-                _check_integer(name, getattr(self, name), least)
+                check_integer(name, getattr(self, name), least)
         self._check_columns()
 
     def _check_parts(self) -> None:
@@ -136,6 +139,11 @@ class Settings:
             | {name: Form("date") for name in self.date}
         )
 
+    @property
+    def has_header(self) -> bool | None:
+        """`header` as `read_table` takes it."""
+        return has_header(self.header)
+
     def batch_for(self, rows: int) -> int:
         """Rows in a mini-batch, for so many rows to train on: a power of two where none was given.
 
@@ -169,6 +177,19 @@ def require_affordable(sizes: Sequence[int], vectors: Sequence[tuple[int, int]] 
             f"--hidden: a network {'-'.join(map(str, sizes))} has {count:,} parameters, and "
             f"{MAX_PARAMETERS:,} is the limit; give smaller widths"
         )
+
+
+def has_header(choice: str) -> bool | None:
+    """`--header` as `read_table` takes it: None finds it out.
+
+    Raises:
+        OptionError: another word.
+
+    >>> [has_header(choice) for choice in ("yes", "no", "auto")]
+    [True, False, None]
+    """
+    _check_choice("header", choice, (AUTO, "yes", "no"))
+    return {"yes": True, "no": False}.get(choice)
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:
@@ -271,7 +292,14 @@ def _check_range(name: str, value: Any, low: float, high: float, hint: str, *, c
         raise OptionError(f"--{name} {value}: it must be a number {limits}; {hint}")
 
 
-def _check_integer(name: str, value: Any, least: int) -> None:
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number of at least `least`, naming the option.
+
+    Raises:
+        OptionError: the message says what was given, and what is expected.
+
+    >>> check_integer("trials", 20, 1)
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise OptionError(f"--{name} {value}: it must be a whole number of at least {least}")
 

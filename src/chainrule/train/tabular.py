@@ -16,7 +16,7 @@ from chainrule.files import write_atomically
 from chainrule.train.callbacks import Best, EarlyStopping
 from chainrule.train.charts import importance_bars, quality
 from chainrule.train.checkpoint import Snapshot, load_checkpoint, save_checkpoint
-from chainrule.train.files import OutputFiles
+from chainrule.train.files import OutputFiles, make_folder
 from chainrule.train.gradients import GradientCheck, check_parameters
 from chainrule.train.importance import permutation_importance
 from chainrule.train.linear import MOST_ROWS, ridge, softmax_regression, with_bias
@@ -124,11 +124,12 @@ class TableTraining:
 
     def summary(self) -> str:
         """One line: the table, the network, the loss, the optimizer."""
+        count = len(self.parts.preparation.features)
         return " · ".join(
             (
                 self.name,
                 f"{self.parts.rows} rows",
-                f"{len(self.parts.preparation.features)} features",
+                f"{count} feature{'s'[: count != 1]}",
                 self.task.describe(),
                 "network " + "-".join(str(size) for size in self.sizes),
                 self.task.loss_name,
@@ -217,6 +218,7 @@ class TableTraining:
         if self.checkpoint is not None:
             arrays = {BEST + name: value for name, value in best.state.items()}
             state = self.origin | {"fingerprint": self.parts.fingerprint}
+            make_folder(self.checkpoint.parent)
             save_checkpoint(self.run, self.checkpoint, arrays=arrays, settings=state)
 
     def resume(self, path: str | Path) -> None:
@@ -313,6 +315,7 @@ class TableTraining:
             quality(evaluation, self.task),
             importance_bars(importance, self.task.score_name),
         ]
+        make_folder(files.model.parent)
         write_atomically(files.curve, page(pictures).encode())
         told = total or evaluation
         save_model(self.model(told.metrics, told.part), files.model)

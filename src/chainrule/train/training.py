@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from chainrule.data import Examples, Source
+from chainrule.data import Examples, Source, WindowedSource
 from chainrule.errors import DataError, DivergedError, OptionError, UnsupportedError
 from chainrule.modes import no_grad
 from chainrule.nn import Module
 from chainrule.optim import Optimizer, Schedule, clip_norm, schedule
 from chainrule.tensor import Tensor
-from chainrule.train.native import NativeSteps, checked, obstacle, pays, steps_of
+from chainrule.train.native import NativeSteps, checked, network_of, obstacle
 
 logger = logging.getLogger("chainrule")
 
@@ -65,10 +65,12 @@ class Training:
 
     Attributes:
         model: called with features; an `nn.Module`, or any function whose parameters the optimizer holds.
-        training: examples to learn from, or another source of mini-batches.
+        training: examples to learn from, or another source of mini-batches; one for native code has a `window`, as
+            `data.WindowedSource` describes it.
         validation: examples to measure on; None for none.
         loss: function (output, targets), or (output, targets, weights) for examples with weights, whose mean over
-            a mini-batch is minimised.
+            a mini-batch is minimised. If it has an attribute `numbers`, a dict, native code calls it with these by
+            name, and serves other values too.
         optimizer: holds the parameters.
         epochs: how often to go through the training part.
         batch: rows in a mini-batch; the last one of an epoch may have fewer.
@@ -79,7 +81,12 @@ class Training:
         accumulate: mini-batches for each step: as one step on a batch so many times as large.
         compile: whether the steps are native code ("yes", "no"), or "auto": where that is possible, and saves more
             time than compiling takes. The result is the same to rounding.
+        described: a value that is equal for two runs only if model and loss compute the same. The native code of a
+            run is then kept in the process, and used by the next; "auto" counts on that.
         history: the epochs so far.
+
+    A callback with a method `epochs_ahead() -> float` may be called later: so many epochs, the next one included, are
+    trained before it is called with each of them. Native code then runs many epochs in one call.
     """
 
     model: Model
@@ -95,6 +102,7 @@ class Training:
     clip: float | None = None
     accumulate: int = 1
     compile: str = "auto"
+    described: Hashable = None
     history: list[Epoch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -120,12 +128,15 @@ class Training:
             if self.compile == "yes":
                 raise OptionError(f"compile='yes': this training cannot be native code: {reason}")
             return None
-        assert isinstance(self.training, Examples)
+        assert isinstance(self.training, WindowedSource)
         assert isinstance(self.model, Module)
-        steps = steps_of(self.training.rows, self.batch, self.epochs)
-        if self.compile == "auto" and not pays(self.optimizer, steps):
+        network = network_of(self.described, self.optimizer, self.clip)
+        extent = self.training.rows, self.batch, self.epochs
+        if self.compile == "auto" and not network.pays(self.optimizer, *extent):
             return None
-        return NativeSteps(self.model, self.training, self.loss, self.optimizer, self.clip)
+        return NativeSteps(
+            self.model, self.training.window(self.batch), self.loss, self.optimizer, self.clip, network
+        )
 
     def run(self, callbacks: Iterable[Callback] = ()) -> list[Epoch]:
         """Train from the epoch it is at to the last; returns the history.
@@ -136,12 +147,13 @@ class Training:
         """
         before = self.history[-1].seconds if self.history else 0.0
         start, callbacks = time.perf_counter() - before, list(callbacks)
-        self._prepare_native_steps()
+        self.prepare()
         try:
             while len(self.history) < self.epochs:
-                epoch = self._epoch(len(self.history) + 1, start)
-                self.history.append(epoch)
-                verdicts = [watch(epoch) for watch in callbacks]
+                verdicts: list[object] = []
+                for epoch in self._some_epochs(callbacks, start):
+                    self.history.append(epoch)
+                    verdicts += [watch(epoch) for watch in callbacks]
                 if any(verdict is True for verdict in verdicts):
                     break
         finally:
@@ -149,8 +161,16 @@ class Training:
                 self._native.finish()
         return self.history
 
-    def _prepare_native_steps(self) -> None:
-        """Compile them; with compile="auto", NumPy does what cannot be compiled, and finds true mistakes too."""
+    @property
+    def is_native(self) -> bool:
+        """Whether its steps are native code, as far as is known: `prepare` finds out what cannot be compiled."""
+        return self._native is not None
+
+    def prepare(self) -> None:
+        """Compile the steps, as `run` does first; without native steps, nothing.
+
+        With compile="auto", NumPy does what cannot be compiled, and finds true mistakes too.
+        """
         if self._native is None:
             return
         try:
@@ -162,29 +182,42 @@ class Training:
             logger.log(level, "training runs in NumPy, because its step could not be compiled: %s", reason)
             self._native = None
 
-    def _epoch(self, number: int, start: float) -> Epoch:
-        rate = self.optimizer.rate = self.rate * self.schedule((number - 1) / self.epochs)
+    def _some_epochs(self, callbacks: Sequence[Callback], start: float) -> Iterator[Epoch]:
+        """The next epochs: one, or as many as nobody needs to see before they are all done."""
+        first, before = len(self.history), time.perf_counter() - start
+        rate = self.optimizer.rate = self._rate(first)
         # Overflow is reported once, as DivergedError, not as a warning for each operation.
         with np.errstate(all="ignore"):
-            training_loss = self._train()
+            if self._native is None:
+                losses = [self._train()]
+            else:
+                count = self._unseen(callbacks, self._native.most_epochs)
+                losses = self._native.epochs(count, self.batch, self.order)
         validation_loss, value = math.nan, None
         if self.validation is not None:
             validation_loss, value = evaluate(self.model, self.validation, self.loss, self.score)
-        epoch = Epoch(
-            number, self.epochs, training_loss, validation_loss, value, time.perf_counter() - start, rate
-        )
-        if not math.isfinite(training_loss) or not math.isfinite(epoch.loss):
-            worse = epoch.loss if math.isfinite(training_loss) else training_loss
-            raise DivergedError(
-                f"the loss became {worse} in epoch {number}: the steps are too large; try a smaller learning "
-                f"rate than {rate:g}, such as {rate / 10:g}"
+        each = (time.perf_counter() - start - before) / len(losses)
+        for i, loss in enumerate(losses, 1):
+            yield _finite(
+                Epoch(first + i, self.epochs, loss, validation_loss, value, before + i * each, rate)
             )
-        return epoch
+
+    def _unseen(self, callbacks: Sequence[Callback], most: int) -> int:
+        """How many epochs may be trained at once: those of one rate, with nothing to be done between them."""
+        first = len(self.history)
+        ahead = [getattr(callback, "epochs_ahead", None) for callback in callbacks]
+        if self.validation is not None or None in ahead:
+            return 1
+        last = int(max(1, min([most, self.epochs - first, *(one() for one in ahead if one)])))
+        rate = self._rate(first)
+        return next((i for i in range(1, last) if self._rate(first + i) != rate), last)
+
+    def _rate(self, done: int) -> float:
+        """The learning rate after so many epochs."""
+        return self.rate * self.schedule(done / self.epochs)
 
     def _train(self) -> float:
-        """One epoch; returns the mean loss."""
-        if self._native is not None:
-            return self._native.epoch(self.batch, self.order)
+        """One epoch, in NumPy; returns the mean loss."""
         _switch(self.model, training=True)
         total = amount = pending = 0.0
         waiting = 0
@@ -258,6 +291,17 @@ def fit(
     """
     order = np.random.default_rng(generator) if shuffle else None
     return Training(model, training, validation, loss, optimizer, order=order, **options).run(callbacks)
+
+
+def _finite(epoch: Epoch) -> Epoch:
+    """The epoch, or a DivergedError."""
+    if not math.isfinite(epoch.training_loss) or not math.isfinite(epoch.loss):
+        worse = epoch.loss if math.isfinite(epoch.training_loss) else epoch.training_loss
+        raise DivergedError(
+            f"the loss became {worse} in epoch {epoch.number}: the steps are too large; try a smaller learning "
+            f"rate than {epoch.rate:g}, such as {epoch.rate / 10:g}"
+        )
+    return epoch
 
 
 def evaluate(

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.tensorflow import nn
+from chainrule.tensorflow.arrays import elements
 from chainrule.tensorflow.creation import cast
 from chainrule.tensorflow.errors import InvalidArgumentError, missing
 from chainrule.tensorflow.tensors import Tensor, convert
@@ -46,7 +47,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """Squared for differences up to `delta`, linear beyond."""
     y_true, y_pred = _both(y_true, y_pred)
     distance = abs(y_pred - y_true)
-    near = np.asarray(distance._data) <= delta
+    near = elements(distance) <= delta
     return ops.mean(ops.where(near, 0.5 * distance * distance, delta * distance - 0.5 * delta**2), axis=-1)
 
 
@@ -100,7 +101,7 @@ def sparse_categorical_crossentropy(
 
 def class_numbers(y_true: Any, axes: int) -> Tensor:
     """Targets as whole numbers, without a last axis of length 1."""
-    numbers = np.asarray(convert(y_true)._data)
+    numbers = elements(convert(y_true))
     if numbers.ndim == axes + 1 and numbers.shape[-1] == 1:
         numbers = numbers[..., 0]
     return Tensor._wrapped(numbers.astype(np.int64))

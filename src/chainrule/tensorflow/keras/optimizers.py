@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import IndependentWarning
+from chainrule.optim.rules import typed_as
+from chainrule.tensorflow.arrays import elements, is_symbolic
 from chainrule.tensorflow.errors import InvalidArgumentError, missing
 from chainrule.tensorflow.tensors import Tensor, Variable
 
@@ -108,7 +110,7 @@ class Optimizer:
         for g, variable in known:
             if not isinstance(variable, Variable):
                 raise InvalidArgumentError(f"an optimizer changes variables, but was given {variable!r:.60}")
-            self._step(np.asarray(g._data if isinstance(g, Tensor) else g), variable, rate)
+            self._step(elements(g) if isinstance(g, Tensor) else np.asarray(g), variable, rate)
 
     def _step(self, g: Array, variable: Variable, rate: float) -> None:
         if self.clipvalue is not None:
@@ -119,7 +121,8 @@ class Optimizer:
         w = variable._data
         if self.weight_decay:
             w = w - w * self.weight_decay * rate
-        variable.assign((w - self.step(g, state, rate, int(self.iterations))).astype(w.dtype))
+        step = self.iterations._data if is_symbolic(self.iterations._data) else int(self.iterations)
+        variable.assign((w - self.step(g, state, rate, step)).astype(w.dtype))
 
     def _new_state(self, variable: Variable) -> State:
         return {name: np.zeros_like(variable._data) for name in self.slots}
@@ -177,11 +180,12 @@ class Adam(Optimizer):
             raise InvalidArgumentError("amsgrad is not there; use Adam without it")
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def step(self, g: Array, state: State, rate: float, t: int) -> Array:
+    def step(self, g: Array, state: State, rate: float, t: Any) -> Array:
         """The corrected mean over the root of the mean square."""
         m = state["m"] = state["m"] + (1 - self.beta_1) * (g - state["m"])
         v = state["v"] = state["v"] + (1 - self.beta_2) * (g * g - state["v"])
-        alpha = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        root = np.sqrt if is_symbolic(t) else math.sqrt
+        alpha = typed_as(m, rate * root(1 - self.beta_2**t) / (1 - self.beta_1**t))
         return alpha * m / (np.sqrt(v) + self.epsilon)
 
 

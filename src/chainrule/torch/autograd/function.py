@@ -18,7 +18,7 @@ from chainrule.primitives import Primitive
 from chainrule.tensor import _output
 from chainrule.torch.errors import ArgumentError, MissingError, OperationError
 from chainrule.torch.graph import node_named
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 
 class FunctionCtx:
@@ -223,7 +223,10 @@ def _recorded(function: Any, ctx: FunctionCtx, args: tuple[Any, ...], nodes: lis
             continue
         if not any(part is a for a in args):
             ctx._outputs[id(part)] = i
-        results.append(Tensor._wrapped(part._data, own))
+        data = part._data
+        if is_symbolic(data):
+            data = data.by_hand(function.__name__, [args[k]._data for k in needed])
+        results.append(Tensor._wrapped(data, own))
     if not single:
         ctx._node, ctx._outputs = None, {}
         _name_outputs(ctx, results, outputs)

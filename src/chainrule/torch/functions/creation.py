@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.rules.shape import astype
 from chainrule.tensor import Tensor as EngineTensor
 from chainrule.torch.dtypes import (
     check_device,
@@ -17,7 +18,7 @@ from chainrule.torch.dtypes import (
 from chainrule.torch.dtypes import dtype as torch_dtype
 from chainrule.torch.errors import ArgumentError, OperationError, ValueOptionError
 from chainrule.torch.functions.registry import function, sizes, tensor_argument
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 
 def made(data: Any, requires_grad: bool = False, device: Any = None) -> Any:
@@ -64,7 +65,7 @@ def _holds_arrays(data: Any) -> bool:
 def _without_tensors(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_without_tensors(part) for part in data]
-    return data._data if isinstance(data, EngineTensor) else data
+    return data._data if isinstance(data, EngineTensor) and not data.is_traced else data
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
@@ -90,7 +91,17 @@ def tensor(
     tensor([[1., 2.],
             [3., 4.]])
     """
+    if is_symbolic(data) or (isinstance(data, Tensor) and is_symbolic(data._data)):
+        return _of_symbol(data, dtype, requires_grad, device)
     return made(np.array(array_of(data, dtype)), requires_grad, device)
+
+
+def _of_symbol(data: Any, dtype: Any, requires_grad: bool, device: Any) -> Any:
+    """A tensor of an array that is traced."""
+    joined = Tensor._joined(data)
+    if dtype is not None and to_numpy_dtype(dtype) != joined._data.dtype:
+        joined = Tensor._apply(astype, (joined,), {"dtype": to_numpy_dtype(dtype)})
+    return made(joined._data, True, device) if requires_grad else joined
 
 
 @function("asarray", method=False)
@@ -98,6 +109,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Any:
     """`data` as a tensor, on the same memory where that is possible."""
     if isinstance(data, Tensor):
         return data if dtype is None or to_numpy_dtype(dtype) == data._data.dtype else data.to(dtype)
+    if is_symbolic(data):
+        return _of_symbol(data, dtype, False, device)
     return made(array_of(data, dtype), False, device)
 
 
@@ -108,6 +121,8 @@ def from_numpy(ndarray: Any) -> Any:
     >>> from_numpy(np.array([1.0, 2.0]))
     tensor([1., 2.], dtype=torch.float64)
     """
+    if is_symbolic(ndarray):
+        return _of_symbol(ndarray, None, False, None)
     if not isinstance(ndarray, np.ndarray):
         raise ArgumentError(f"expected np.ndarray (got {type(ndarray).__name__})")
     return made(_checked(ndarray))

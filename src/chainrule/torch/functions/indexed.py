@@ -12,7 +12,7 @@ from chainrule.torch.errors import DimensionError, OperationError
 from chainrule.torch.functions.elementwise import apply
 from chainrule.torch.functions.registry import function, one_dim, tensor_argument
 from chainrule.torch.graph import named
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 
 def index_array(index: Any, name: str, position: int = 3) -> np.ndarray:
@@ -167,17 +167,23 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Any:
     if places.ndim > 1:
         raise DimensionError("index_select(): Index is supposed to be a vector")
     axis = one_dim(dim, tensor_argument(input, "index_select")._data.ndim)
-    check_range(places, input._data.shape[axis] if input._data.ndim else 1, "index_select")
+    places = check_range(places, input._data.shape[axis] if input._data.ndim else 1, "index_select")
     if not input._data.ndim:
         return apply(ops.positive, (input,), {})
     return named(ops.getitem(input, (*lead(axis), np.atleast_1d(places))), "IndexSelectBackward0")
 
 
-def check_range(places: np.ndarray, length: int, name: str, error: type[Exception] = DimensionError) -> None:
-    """Raise unless all indices are inside a dimension."""
+def check_range(places: Any, length: int, name: str, error: type[Exception] = DimensionError) -> Any:
+    """The indices; raise unless all are inside a dimension.
+
+    Those that are traced are checked where they are used, and negative ones are made to be outside.
+    """
+    if is_symbolic(places):
+        return ops.where(places < 0, length, places)
     if places.size and not (places.min() >= -0 and places.max() < length):
         bad = places[(places < 0) | (places >= length)].flat[0]
         raise error(f"{name}(): index {bad} is out of bounds for dimension with size {length}")
+    return places
 
 
 @function()

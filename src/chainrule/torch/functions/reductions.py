@@ -218,7 +218,7 @@ def pair(
     if not keepdim and input._data.ndim:
         values, indices = ops.squeeze(values, axis=dim), indices.squeeze(dim)
     named(values, shown or f"{name.title()}Backward0")
-    return _PAIRS[name](values, Tensor._wrapped(np.asarray(indices, np.int64)))
+    return _PAIRS[name](values, Tensor._wrapped(indices.astype(np.int64, copy=False)))
 
 
 _PAIRS = {

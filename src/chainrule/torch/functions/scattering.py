@@ -48,8 +48,7 @@ def _line_indices(name: str, input: Tensor, dim: int, index: Any, source: Any) -
             raise OperationError(
                 f"Expected index {list(places.shape)} to be no larger than src {list(source.shape)}"
             )
-    check_range(places, shape[axis], name, OperationError)
-    return places, axis
+    return check_range(places, shape[axis], name, OperationError), axis
 
 
 @function()

@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from chainrule.namespace import namespace_of
-from chainrule.optim.rules import State, adagrad
+from chainrule.optim.rules import State, adagrad, typed_as
 
 
 def decaying_adagrad(
@@ -77,7 +77,7 @@ def adamax(
     xp = namespace_of(parameter)
     mean = beta1 * state["mean"] + (1 - beta1) * gradient
     largest = xp.maximum(beta2 * state["largest"], xp.abs(gradient) + epsilon)
-    parameter = parameter - (rate / (1 - beta1 ** (state["step"] + 1))) * (mean / largest)
+    parameter = parameter - typed_as(parameter, rate / (1 - beta1 ** (state["step"] + 1))) * (mean / largest)
     return parameter, {"mean": mean, "largest": largest}
 
 

@@ -14,7 +14,7 @@ from chainrule.optim.rules import Update
 from chainrule.tensor import Tensor as EngineTensor
 from chainrule.torch.errors import MissingError, OperationError, ValueOptionError
 from chainrule.torch.optim.optimizer import Group, Optimizer, evaluated, gradients, number, scalar
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 Names = dict[str, str]
 
@@ -83,11 +83,13 @@ class RuledOptimizer(Optimizer):
             given[ours] = state[theirs]._data[()]
         if self.counts:
             counter = state["step"]._data
-            given["step"] = int(counter)
+            given["step"] = int(counter) if type(counter) is np.ndarray else counter.astype(np.float64)
             counter += 1
         data[...], new = rule(data, gradient, given, rate, **options)
         for ours, theirs in names.items():
-            state[theirs]._data = np.asarray(new[ours])
+            array = new[ours]
+            kept = type(array) is np.ndarray or is_symbolic(array)
+            state[theirs]._data = array if kept else np.asarray(array)
         for ours, theirs in self.numbers.items():
             state[theirs]._data[...] = new[ours]
 

@@ -212,6 +212,11 @@ class Code:
             function = ir.Function(self.module, signature, name)
         return self.builder.call(function, arguments)
 
+    def call_at(self, pointer: Any, returns: Any, *arguments: Any) -> Any:
+        """Call the function at an address."""
+        kind = ir.FunctionType(returns, [a.type for a in arguments])
+        return self.builder.call(_Typed(pointer, kind), arguments)
+
     def intrinsic(self, name: str, *arguments: Any, returns: Any = None) -> Any:
         """Call `llvm.name` for the type of its arguments."""
         return self.call(f"llvm.{name}.{_suffix(arguments[0].type)}", *arguments, returns=returns)
@@ -222,12 +227,18 @@ class Code:
             return list(start)
         if count == 1:
             return list(body(0, *start) or ())
+        return self.between(self.index(0), self.index(count), body, start)
+
+    def between(
+        self, first: Any, last: Any, body: Callable[..., Any], start: Sequence[Any] = ()
+    ) -> list[Any]:
+        """The same for i from `first` to below `last`, values that leave something to do."""
         b, before = self.builder, self.builder.block
         block = self.function.append_basic_block("loop")
         b.branch(block)
         b.position_at_end(block)
         i = b.phi(INDEX)
-        i.add_incoming(ir.Constant(INDEX, 0), before)
+        i.add_incoming(first, before)
         carried = [b.phi(value.type) for value in start]
         for phi, value in zip(carried, start, strict=True):
             phi.add_incoming(value, before)
@@ -237,14 +248,24 @@ class Code:
         for phi, value in zip(carried, results, strict=True):
             phi.add_incoming(value, b.block)
         after = self.function.append_basic_block("after")
-        b.cbranch(b.icmp_unsigned("<", following, ir.Constant(INDEX, count)), block, after)
+        b.cbranch(b.icmp_unsigned("<", following, last), block, after)
         b.position_at_end(after)
         return results
 
+    def pieces(self, count: int, body: Callable[[Any], Any], rest: Callable[[], Any] | None = None) -> None:
+        """For i in range(count): body(i), and then rest(): none depends on another, so that threads may share them."""
+        self.loop(count, body)
+        if rest is not None:
+            rest()
+
     def nest(
-        self, shape: Shape, order: Sequence[int], body: Callable[..., Any], start: Sequence[Any] = ()
-    ) -> list[Any]:
-        """Loops over all axes, the last of `order` innermost; body(idx, *carried), idx in the order of the axes."""
+        self, shape: Shape, order: Sequence[int], body: Callable[..., Any], start: Sequence[Any] = (),
+        shared: int | None = None,
+    ) -> list[Any]:  # fmt: skip
+        """Loops over all axes, the last of `order` innermost; body(idx, *carried), idx in the order of the axes.
+
+        Threads may share the axis `shared`: nothing is carried along it.
+        """
         idx: list[Any] = [0] * len(shape)
 
         def level(depth: int, carried: Sequence[Any]) -> Sequence[Any]:
@@ -255,6 +276,9 @@ class Code:
                 idx[order[depth]] = i
                 return level(depth + 1, values)
 
+            if order[depth] == shared and shape[shared] > 1:
+                self.pieces(shape[shared], inner)
+                return ()
             return self.loop(shape[order[depth]], inner, carried)
 
         return list(level(0, list(start))) if math.prod(shape) else list(start)
@@ -263,6 +287,30 @@ class Code:
         """Leave the kernel with a status."""
         with self.builder.if_then(condition, likely=False):
             self.builder.ret(ir.Constant(ir.IntType(32), status))
+
+
+class _Typed:
+    """A pointer as a function of a known type, for llvmlite's builder."""
+
+    def __init__(self, pointer: Any, kind: Any) -> None:
+        self.pointer, self.function_type, self.calling_convention = pointer, kind, ""
+        self.type, self.attributes = pointer.type, ir.FunctionAttributes()
+
+    def get_reference(self) -> str:
+        return str(self.pointer.get_reference())
+
+    @property
+    def return_value(self) -> Any:
+        return ir.ReturnValue(self, self.function_type.return_type)
+
+
+def widest(shape: Shape, order: Sequence[int]) -> int | None:
+    """The axis that threads share: the outermost with as many pieces as do for many threads, or else the longest.
+
+    >>> widest((3, 512, 7), (0, 1, 2)), widest((), ())
+    (1, None)
+    """
+    return max(order, key=lambda a: min(shape[a], 64), default=None)
 
 
 def stored_type(dtype: Any) -> Any:

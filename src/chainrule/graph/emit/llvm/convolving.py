@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chainrule.graph.emit.llvm.code import widest
 from chainrule.graph.emit.llvm.elements import converted, literal
 from chainrule.graph.emit.llvm.moves import sliced
 from chainrule.graph.emit.llvm.multiplying import estimated, write_product
 from chainrule.graph.emit.llvm.products import Operand
-from chainrule.graph.emit.llvm.program import Lowering
+from chainrule.graph.emit.llvm.program import Lowering, work_of
 from chainrule.graph.emit.llvm.values import Value, View, broadcast, strides_of
 from chainrule.graph.ir import Equation, Literal
 from chainrule.typing import Shape
@@ -214,13 +215,13 @@ def add_patches(lowering: Lowering, equation: Equation) -> bool:
     )
     view = windows(whole, kernel, places, how["stride"], how["dilation"], 1)
     target = view.with_(x.shape, (view.strides[0], *view.strides[2:]))
-    code = lowering.code
+    with lowering.shared(work_of(x)) as code:
 
-    def one(idx: tuple[Any, ...]) -> None:
-        new = converted(code, x.at(code, idx), x.dtype, out.dtype)
-        target.store(code, idx, code.builder.fadd(target.at(code, idx), new))
+        def one(idx: tuple[Any, ...]) -> None:
+            new = converted(code, x.at(code, idx), x.dtype, out.dtype)
+            target.store(code, idx, code.builder.fadd(target.at(code, idx), new))
 
-    code.nest(x.shape, (0, 1, *range(2, 2 + 2 * count)), one)
+        code.nest(x.shape, (0, 1, *range(2, 2 + 2 * count)), one, shared=widest(x.shape, (0, 1)))
     inside = tuple(slice(p, p + n) for n, p in zip(space, how["padding"], strict=True))
     lowering.bind(equation, sliced(whole, (..., *inside)))
     return True

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
-from chainrule.graph.emit.llvm.code import BIT, Code, type_of
-from chainrule.graph.emit.llvm.values import Lazy, Value, broadcast
+from chainrule.graph.emit.llvm.code import BIT, INDEX, Code, type_of
+from chainrule.graph.emit.llvm.values import Lazy, Value, broadcast, recipe_of
 from chainrule.graph.emit.llvm_functions import FUNCTIONS
 from chainrule.graph.ir import Equation, Literal
 
@@ -33,6 +34,8 @@ def converted(code: Code, value: Any, source: Any, target: Any) -> Any:
     if source.kind == "f":
         if target.kind == "f":
             return b.fpext(value, to) if target.itemsize > source.itemsize else b.fptrunc(value, to)
+        if target == np.int64:
+            return _truncated(code, value, source)
         return b.fptosi(value, to) if target.kind == "i" else b.fptoui(value, to)
     signed = source.kind == "i"
     if target.kind == "f":
@@ -42,6 +45,14 @@ def converted(code: Code, value: Any, source: Any, target: Any) -> Any:
     if type_of(source).width > to.width:
         return b.trunc(value, to)
     return b.sext(value, to) if signed else b.zext(value, to)
+
+
+def _truncated(code: Code, value: Any, source: Any) -> Any:
+    """A float as a 64-bit integer; one that has none becomes the least, as most processors have it."""
+    b, limit = code.builder, 2.0**63
+    above = b.fcmp_ordered(">=", value, code.constant(-limit, source))
+    fits = b.and_(above, b.fcmp_ordered("<", value, code.constant(limit, source)))
+    return b.select(fits, b.fptosi(value, INDEX), code.index(-(2**63)))
 
 
 def _nonzero(code: Code, t: Any, a: Any) -> Any:
@@ -265,7 +276,11 @@ def literal(number: Literal) -> Lazy:
     value = np.asarray(number.value)
     dtype = value.dtype
     scalar = value.flat[0] if value.size else 0
-    return Lazy(dtype, number.shape, lambda code, idx: code.constant(scalar, dtype), 0)
+    recipe = ("number", repr(scalar), dtype.str, number.shape), ()
+    return Lazy(dtype, number.shape, lambda code, idx: code.constant(scalar, dtype), 0, recipe=recipe)
+
+
+_ROUND = _intrinsic("rint", True)
 
 
 def operand_type(equation: Equation) -> Any:
@@ -292,7 +307,7 @@ def elementwise(equation: Equation, inputs: Sequence[Value]) -> Value | None:
         if special is not None:
             return special
     if name == "round" and equation.parameters["decimals"] == 0:
-        element: Element | None = _intrinsic("rint", True)
+        element: Element | None = _ROUND
     else:
         element = PLAIN.get(name) or COMPARISONS.get(name) or LOGIC.get(name)
     t = np.dtype(operand_type(equation))
@@ -310,11 +325,15 @@ def _fits(element: Element, name: str, t: Any, inputs: Sequence[Value]) -> bool:
         return False
     if name == "astype":
         (x,) = inputs
-        return not (x.dtype.kind == "f" and t.kind in "iu")  # what is out of range is the machine's choice
-    kind = type_of(t)
-    function = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), [kind] * len(inputs)), "probe")
-    code = Code(function, 0, lambda: 0)
-    return element(code, t, *function.args) is not NotImplemented
+        # What is out of range is the machine's choice: only for the integers of an index is there one here.
+        return not (x.dtype.kind == "f" and t.kind in "iu") or t == np.int64
+    return _is_written(element, t, len(inputs))
+
+
+@cache
+def _is_written(element: Element, t: Any, count: int) -> bool:
+    function = ir.Function(ir.Module(), ir.FunctionType(ir.VoidType(), [type_of(t)] * count), "probe")
+    return element(Code(function, 0, lambda: 0), t, *function.args) is not NotImplemented
 
 
 def _combined(element: Element, t: Any, out: Any, inputs: Sequence[Value], cost: int) -> Lazy:
@@ -325,7 +344,8 @@ def _combined(element: Element, t: Any, out: Any, inputs: Sequence[Value], cost:
 
     whole = [x for x in inputs if x.shape == out.shape and x.cost]
     order = whole[0].order if whole and len({x.order for x in whole}) == 1 else None
-    return Lazy(out.dtype, out.shape, at, cost + sum(x.cost for x in operands), order)
+    recipe = recipe_of((element, t.str, out.dtype.str, out.shape), *operands)
+    return Lazy(out.dtype, out.shape, at, cost + sum(x.cost for x in operands), order, recipe)
 
 
 def _where(equation: Equation, inputs: Sequence[Value]) -> Value:
@@ -337,7 +357,8 @@ def _where(equation: Equation, inputs: Sequence[Value]) -> Value:
         one, other = (converted(code, v.at(code, idx), v.dtype, out.dtype) for v in (x, y))
         return code.builder.select(chosen, one, other)
 
-    return Lazy(out.dtype, out.shape, at, 1 + condition.cost + x.cost + y.cost)
+    recipe = recipe_of(("where", out.dtype.str, out.shape), condition, x, y)
+    return Lazy(out.dtype, out.shape, at, 1 + condition.cost + x.cost + y.cost, recipe=recipe)
 
 
 _POWERS: dict[float, Callable[[Code, Any, Any], Any]] = {

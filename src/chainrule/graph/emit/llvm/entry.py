@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.graph.emit.llvm.native import Library, address_of, object_code
+from chainrule.graph.emit.llvm.native import Library, address_of, object_code, once
 
 _HEADER = 16
 _FIELDS = {"data": 0, "nd": 8, "dimensions": 16, "descr": 40, "flags": 48}
@@ -149,7 +149,12 @@ def _is_readable() -> bool:
     )
 
 
-@cache
+_new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+    ("PyCFunction_NewEx", ctypes.pythonapi)
+)
+
+
+@once
 def _library() -> tuple[Library, Any]:
     library = Library(object_code(_TEXT), ("enter",))
     method = _Method(b"kernel", library.address("enter"), _FASTCALL, b"A compiled function of arrays.")
@@ -181,6 +186,4 @@ def entry(
         words += [id(np.dtype(array.dtype)), array.ndim, *array.shape]
     table = np.array(words, np.uint64)
     _, method = _library()
-    make = api.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    return make(ctypes.addressof(method), table, None)  # type: ignore[no-any-return]
+    return _new_function(ctypes.addressof(method), table, None)  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.emit.llvm.code import Code
-from chainrule.graph.emit.llvm.values import Lazy, Value, View, broadcast, permuted
+from chainrule.graph.emit.llvm.values import Lazy, Value, View, broadcast, permuted, recipe_of
 from chainrule.graph.ir import Equation, variables_in
 from chainrule.rules.index import is_basic
 from chainrule.rules.reduce import axes_of
@@ -37,7 +37,7 @@ def reshaped(value: Value, shape: Shape) -> Value | None:
             inner[o] = idx[n]
         return value.at(code, inner)
 
-    return Lazy(value.dtype, shape, at, value.cost)
+    return Lazy(value.dtype, shape, at, value.cost, recipe=recipe_of(("reshaped", tuple(shape)), value))
 
 
 class Step:
@@ -90,7 +90,8 @@ def sliced(value: Value, key: Any) -> Value:
         ]
         return value.at(code, inner)
 
-    return Lazy(value.dtype, shape, at, value.cost)
+    walk = tuple((s.axis, s.start, s.step) for s in steps)
+    return Lazy(value.dtype, shape, at, value.cost, recipe=recipe_of(("sliced", shape, walk), value))
 
 
 def flipped(value: Value, axis: Any) -> Value:

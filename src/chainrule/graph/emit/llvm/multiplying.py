@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from chainrule.graph.emit.llvm.code import INDEX, POINTER, Code, Place
+from chainrule.graph.emit.llvm.code import Code, Place
 from chainrule.graph.emit.llvm.elements import converted
 from chainrule.graph.emit.llvm.products import LARGE, Matrix, Operand, Product, as_matrix, vector_width
 from chainrule.graph.emit.llvm.program import Lowering
-from chainrule.graph.emit.llvm.values import Lazy, Value, View, broadcast, size_of
+from chainrule.graph.emit.llvm.turning import copying
+from chainrule.graph.emit.llvm.values import Lazy, Value, View, broadcast
 from chainrule.graph.ir import Equation
+
+INSTRUCTION = 0.15
+"""About how many nanoseconds an instruction of a product takes (measured on one of 512 x 1024 x 1024)."""
 
 
 def multiply_arrays(lowering: Lowering, equation: Equation) -> bool:
@@ -71,23 +75,23 @@ def _with_batch(view: View, batch: tuple[int, ...]) -> View:
 
 def write_product(lowering: Lowering, x: Operand, y: Operand, out: Operand) -> None:
     """Write a product in the way that is estimated to be the fastest."""
-    code = lowering.code
-    product = Product(code, x, y, out)
+    product = Product(lowering.code, x, y, out)
     if product.work >= LARGE and out.view.dtype.kind == "f" and _by_blas(lowering, product):
         return
     if out.view.dtype.kind != "f":
-        product._single()
+        with lowering.shared(product.work) as code:
+            Product(code, x, y, out)._single()
         return
-    _, left, right = _best(lowering, product)
+    instructions, left, right = _best(lowering, product)
+    work = instructions * INSTRUCTION
     operands = (_taken(lowering, x, left), _taken(lowering, y, right), out)
-    if lowering.parts is None:
-        Product(code, *operands).write()
+    if not lowering.is_long:
+        with lowering.shared(work) as code:
+            Product(code, *operands).write()
         return
     key = tuple((o.labels, o.view.shape, o.view.strides, str(o.view.dtype)) for o in operands)
-    addresses = [(o.view.memory, o.view.offset * o.view.dtype.itemsize) for o in operands]
-    lowering.parts.remembered(
-        key, addresses, lowering.segment, lambda: Product(lowering.code, *operands).write()
-    )
+    recipe = key, tuple(o.view for o in operands)
+    lowering.remembered(recipe, lambda code: Product(code, *operands).write(), work)
 
 
 def estimated(lowering: Lowering, x: Operand, y: Operand, out: Operand) -> float:
@@ -123,7 +127,8 @@ def _ways(lowering: Lowering, operand: Operand, product: Product) -> Iterator[_W
             step = 1
             for a in reversed(order):
                 strides[a], step = step, step * view.shape[a]
-            yield 2.0 * size_of(view.shape), Operand(view.with_(view.shape, strides), operand.labels), order
+            copy = view.with_(view.shape, strides)
+            yield copying(copy, view), Operand(copy, operand.labels), order
 
 
 def _estimate(product: Product) -> float:
@@ -180,10 +185,6 @@ def call_blas(
     code: Code = lowering.code
     single = product.dtype.itemsize == 4
     real, enumeration = product.kind, ir.IntType(32)
-    kind = ir.FunctionType(
-        ir.VoidType(),
-        [enumeration] * 3 + [INDEX] * 3 + [real, POINTER, INDEX, POINTER, INDEX, real, POINTER, INDEX],
-    )
     function = code.slot(lowering.slots.single if single else lowering.slots.double)
 
     def address(matrix: Matrix) -> Any:
@@ -198,20 +199,5 @@ def call_blas(
         ir.Constant(real, 1.0), address(left), code.index(left.leading), address(right), code.index(right.leading),
         ir.Constant(real, 0.0), address(out), code.index(out.leading),
     ]  # fmt: skip
-    function = code.builder.bitcast(function, POINTER)
-    code.builder.call(_Typed(function, kind), arguments)
-
-
-class _Typed:
-    """A pointer as a function of a known type, for llvmlite's builder."""
-
-    def __init__(self, pointer: Any, kind: Any) -> None:
-        self.pointer, self.function_type, self.calling_convention = pointer, kind, ""
-        self.type, self.attributes = pointer.type, ir.FunctionAttributes()
-
-    def get_reference(self) -> str:
-        return str(self.pointer.get_reference())
-
-    @property
-    def return_value(self) -> Any:
-        return ir.ReturnValue(self, self.function_type.return_type)
+    code.call_at(function, ir.VoidType(), *arguments)
+    lowering.means[lowering.clock] = "a product of BLAS"

@@ -4,25 +4,53 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import sys
+import time
+from collections import deque
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from itertools import count
 from pathlib import Path
-from typing import Any
+from threading import RLock
+from typing import Any, ClassVar, TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
-from chainrule.errors import OutputError
-from chainrule.files import write_atomically
+from chainrule.graph.emit.keeping import keep_as, kept
 
 FORMAT = 1
 """The format of what is kept on disk."""
 
+_LOCK = RLock()
+"""LLVM is used by one thread at a time: modules, the linker and what they free."""
 
-@cache
+_PACKAGE = Path(__file__).parents[3]
+_ENGINE = ("*.py", "rules/*.py", "functions/*.py", "graph/**/*.py")
+"""The source that decides which code a traced graph becomes."""
+_LOADED = time.time()
+
+
+Result = TypeVar("Result")
+
+
+def once(make: Callable[[], Result]) -> Callable[[], Result]:
+    """A function that answers with what `make` made for whoever asked first: two threads never make two."""
+    made: list[Result] = []
+
+    def one() -> Result:
+        if not made:
+            with _LOCK:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return one
+
+
+@once
 def machine() -> Any:
     """The machine that runs this, as LLVM's target."""
     llvm.initialize_native_target()
@@ -40,9 +68,19 @@ def _machine_key() -> bytes:
     return repr((*parts, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())).encode()
 
 
-def optimised(text: str) -> Any:
-    """The module after LLVM's passes."""
-    module = llvm.parse_assembly(text)
+def optimised(text: str) -> str:
+    """The code after LLVM's passes."""
+    with _LOCK:
+        return str(_optimised(text))
+
+
+def _optimised(text: str) -> Any:
+    """A module of its own context, which no other thread uses."""
+    module = llvm.parse_assembly(text, llvm.create_context())
+    # Nothing here throws, and tables for unwinding would have to be registered with the process.
+    for function in module.functions:
+        if not function.is_declaration:
+            function.add_function_attribute("nounwind")
     # Unrolling and straight-line vectorisation double the time of compilation; what pays is unrolled by the emitter.
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, False, False
@@ -54,77 +92,91 @@ def optimised(text: str) -> Any:
 # the cache ---------------------------------------------------------------------------------------------------
 
 
-def cache_folder() -> Path | None:
-    """Where compiled code is kept: `CHAINRULE_CACHE`, or the user's folder for caches; None if that is "no"."""
-    given = os.environ.get("CHAINRULE_CACHE")
-    if given is not None:
-        return None if given.lower() in ("", "0", "no", "off") else Path(given)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "chainrule"
-
-
 def object_code(text: str, keep: bool = True) -> bytes:
-    """The machine code of a module: from the cache, or compiled and, if possible, kept there.
-
-    An entry begins with the hash of what follows; one that does not match is compiled again.
-    """
-    folder = cache_folder() if keep else None
-    if folder is None:
-        return _compiled(text)
-    path = folder / f"{hashlib.sha256(_machine_key() + text.encode()).hexdigest()[:40]}.o"
-    found = _read(path)
+    """The machine code of a module: from the cache, or compiled and, if possible, kept there."""
+    key = code_key(text)
+    found = kept(key) if keep else None
     if found is None:
         found = _compiled(text)
-        _keep(path, found)
+        if keep:
+            keep_as(key, found)
     return found
 
 
 def _compiled(text: str) -> bytes:
-    return bytes(machine().emit_object(optimised(text)))
+    with _LOCK:
+        return bytes(machine().emit_object(_optimised(text)))
 
 
-def _read(path: Path) -> bytes | None:
+def code_key(text: str) -> str:
+    """The name under which the machine code of a module is kept."""
+    return _name(_machine_key() + text.encode(), "o")
+
+
+def graph_key(*parts: bytes) -> str | None:
+    """The name under which it is kept what a graph has become; `parts` are all that this depends on but the engine.
+
+    None where the source of the engine cannot be read, or is not that which runs.
+    """
+    engine = _engine_key()
+    return None if engine is None else _name(b"\0".join((_machine_key(), engine, *parts)), "graph")
+
+
+def _name(content: bytes, ending: str) -> str:
+    return f"{hashlib.sha256(content).hexdigest()[:40]}.{ending}"
+
+
+@cache
+def _engine_key() -> bytes | None:
+    """The source of the engine, and the libraries that it asks."""
+    found = hashlib.sha256(repr((np.__version__, sys.version, blas() != (0, 0))).encode())
     try:
-        content = path.read_bytes()
+        files = sorted(path for pattern in _ENGINE for path in _PACKAGE.glob(pattern))
+        if not files or any(path.stat().st_mtime >= _LOADED for path in files):
+            return None
+        for path in files:
+            content = path.read_bytes()
+            found.update(f"{path.relative_to(_PACKAGE)} {len(content)} ".encode() + content)
     except OSError:
         return None
-    digest, code = content[:32], content[32:]
-    return code if hashlib.sha256(code).digest() == digest else None
-
-
-def _keep(path: Path, code: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, hashlib.sha256(code).digest() + code)
-    except (OSError, OutputError):
-        pass  # a folder that cannot be written to costs the next start a compilation, and nothing else
+    return found.digest()
 
 
 class Library:
     """Machine code in memory; `address(name)` is that of one of its functions."""
 
-    _linker: Any = None
-    _count = 0
+    _numbers = count(1)
+    _trackers: ClassVar[dict[int, Any]] = {}
+    """What frees the code of each library. Held here alone, so that the garbage collector, which runs in any thread and
+    in the middle of a link, never finds one."""
+    _unused: ClassVar[deque[int]] = deque()
+    """The numbers of libraries that are no more: they are freed with the next link."""
 
     def __init__(self, code: bytes, names: tuple[str, ...]) -> None:
-        if Library._linker is None:
-            machine()
-            Library._linker = llvm.create_lljit_compiler(use_jit_link=False)
-        Library._count += 1
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         for name in names:
             builder.export_symbol(name)
-        self._tracker = builder.link(Library._linker, f"chainrule{Library._count}")
-        self._names = names
+        self._number = next(Library._numbers)
+        with _LOCK:
+            while Library._unused:
+                Library._trackers.pop(Library._unused.popleft()).close()
+            Library._trackers[self._number] = builder.link(_linker(), f"chainrule{self._number}")
+
+    def __del__(self) -> None:
+        if getattr(self, "_number", None) in self._trackers:
+            self._unused.append(self._number)
 
     def address(self, name: str) -> int:
         """Where a function is."""
-        return int(self._tracker[name])
+        return int(Library._trackers[self._number][name])
+
+
+@once
+def _linker() -> Any:
+    machine()
+    # The older linker of LLVM puts code and constants at places of their own. In a process with large libraries these
+    # can be further apart than 32 bits say, and then it aborts the process. Windows has no other.
+    return llvm.create_lljit_compiler(use_jit_link=sys.platform != "win32")
 
 
 # what native code calls ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from chainrule.graph.emit.llvm.code import Code, Place, type_of
+from chainrule.graph.emit.llvm.code import Code, Place, type_of, widest
 from chainrule.graph.emit.llvm.values import View
 
 LARGE = 2**31
@@ -91,11 +91,13 @@ class Product:
         else:
             self._single()
 
-    def _loops(self, labels: Sequence[str], body: Callable[..., Any], start: Sequence[Any] = ()) -> list[Any]:
+    def _loops(
+        self, labels: Sequence[str], body: Callable[..., Any], start: Sequence[Any] = (), shared: str = ""
+    ) -> list[Any]:
         shape = tuple(self.extent[n] for n in labels)
-        return self.code.nest(
-            shape, range(len(labels)), lambda idx, *c: body(dict(zip(labels, idx, strict=True)), *c), start
-        )
+        axis = labels.index(shared) if shared in labels else None
+        one = lambda idx, *c: body(dict(zip(labels, idx, strict=True)), *c)  # noqa: E731
+        return self.code.nest(shape, range(len(labels)), one, start, axis)
 
     def _splat(self, value: Any, width: int) -> Any:
         b, kind = self.code.builder, ir.VectorType(self.kind, width)
@@ -116,12 +118,25 @@ class Product:
         view = self.out.view
         self.code.vector_store(value, view.memory, self.out.place(self.code, at), view.dtype)
 
-    def _tiles(self, label: str, size: int, body: Callable[[Any, int], None]) -> None:
-        """Go over a label in pieces of a size, and a last one that is smaller."""
+    def _tiles(self, label: str, size: int, body: Callable[[Any, int], None], shared: str = "") -> None:
+        """Go over a label in pieces of a size, and a last one that is smaller; threads share those of one label."""
         count, rest = divmod(self.extent[label], size)
-        self.code.loop(count, lambda i: body(self.code.times(i, size), size))
+
+        def tile(i: Any) -> None:
+            body(self.code.times(i, size), size)
+
+        if label == shared:
+            self.code.pieces(count, tile, (lambda: body(count * size, rest)) if rest else None)
+            return
+        self.code.loop(count, tile)
         if rest:
             body(count * size, rest)
+
+    def _shared(self, sizes: dict[str, int]) -> str:
+        """The label whose tiles, of given sizes, threads share."""
+        labels = [n for n in sizes if self.extent[n] > sizes[n]]
+        axis = widest(tuple(-(-self.extent[n] // sizes[n]) for n in labels), range(len(labels)))
+        return "" if axis is None else labels[axis]
 
     # results that are neighbours -------------------------------------------------------------------------------
 
@@ -132,6 +147,10 @@ class Product:
         rest = [n for n in self.out.labels if n not in (label, row)]
         width = vector_width(self.dtype)
         at_once = width * (4 if _registers()[1] == 32 else 2)
+        rows = min(
+            _rows_at_once(len(_vectors(min(at_once, self.extent[label]), width))), self.extent.get(row, 1)
+        )
+        shared = self._shared(dict.fromkeys(rest, 1) | {label: at_once} | ({row: rows} if row else {}))
 
         def block(at: dict[str, Any]) -> None:
             def columns(column: Any, size: int) -> None:
@@ -140,14 +159,17 @@ class Product:
                 if not row:
                     self._tile(scalar, vector, here, label, vectors, "", 0, 1)
                     return
-                count = min(_rows_at_once(len(vectors)), self.extent[row])
+                count = rows if row == shared else min(_rows_at_once(len(vectors)), self.extent[row])
                 self._tiles(
-                    row, count, lambda r, n: self._tile(scalar, vector, here, label, vectors, row, r, n)
+                    row,
+                    count,
+                    lambda r, n: self._tile(scalar, vector, here, label, vectors, row, r, n),
+                    shared,
                 )
 
-            self._tiles(label, at_once, columns)
+            self._tiles(label, at_once, columns, shared)
 
-        self._loops(rest, block)
+        self._loops(rest, block, shared=shared)
 
     def _tile(
         self, scalar: Operand, vector: Operand, at: dict[str, Any], label: str, vectors: list[tuple[int, int]],
@@ -187,6 +209,7 @@ class Product:
         right = [n for n in self.out.labels if n in self.y.labels and n not in self.x.labels]
         row, column = (max(labels, key=self.extent.__getitem__, default="") for labels in (left, right))
         others = [n for n in self.out.labels if n not in (row, column)]
+        shared = self._shared(dict.fromkeys(others, 1) | {n: 4 for n in (row, column) if n})
 
         def block(at: dict[str, Any]) -> None:
             def tile(i: Any, rows: int, j: Any, columns: int) -> None:
@@ -196,9 +219,9 @@ class Product:
                 ]
                 self._dot_tile(label, places)
 
-            self._grid(row, column, tile)
+            self._grid(row, column, tile, shared)
 
-        self._loops(others, block)
+        self._loops(others, block, shared=shared)
 
     def _moved(self, at: dict[str, Any], by: dict[str, int]) -> dict[str, Any]:
         return at | {label: self.code.plus(at[label], n) for label, n in by.items() if label}
@@ -229,17 +252,17 @@ class Product:
             place = self.out.place(code, places[number // columns][number % columns])
             code.store(value, self.out.view.memory, place, self.dtype)
 
-    def _grid(self, row: str, column: str, body: Callable[..., None]) -> None:
+    def _grid(self, row: str, column: str, body: Callable[..., None], shared: str) -> None:
         """Tiles of rows and columns."""
 
         def columns(i: Any, r: int) -> None:
             if column:
-                self._tiles(column, 4, lambda j, c: body(i, r, j, c))
+                self._tiles(column, 4, lambda j, c: body(i, r, j, c), shared)
             else:
                 body(i, r, 0, 1)
 
         if row:
-            self._tiles(row, 4, columns)
+            self._tiles(row, 4, columns, shared)
         else:
             columns(0, 1)
 
@@ -272,7 +295,8 @@ class Product:
             view = self.out.view
             code.store(total, view.memory, self.out.place(code, at), view.dtype)
 
-        self._loops(list(self.out.labels), one)
+        labels = list(self.out.labels)
+        self._loops(labels, one, shared=self._shared(dict.fromkeys(labels, 1)))
 
     # BLAS ------------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from chainrule.graph.emit.llvm.code import INDEX, SUM_FLAGS, Code
+from chainrule.graph.emit.llvm.code import INDEX, SUM_FLAGS, Code, widest
 from chainrule.graph.emit.llvm.elements import MAXIMUM, MINIMUM, converted
 from chainrule.graph.emit.llvm.values import Value, View
 from chainrule.graph.ir import Equation
@@ -80,6 +80,10 @@ class Axes:
             return tuple(0 if a in self.reduced else i for a, i in enumerate(idx))
         return tuple(idx[a] for a in self.kept)
 
+    def axis_of_result(self, axis: int) -> int:
+        """The axis of the result that is a kept one of the operand."""
+        return axis if self.keepdims else self.kept.index(axis)
+
 
 def reduce(code: Code, equation: Equation, x: Value, out: View) -> None:
     """Write the loops of a reduction of `x` into `out`."""
@@ -125,7 +129,7 @@ class _Plan:
         def one(idx: tuple[Any, ...]) -> None:
             self.axes.out.store(self.code, self.axes.of_result(idx), self.finished(body(idx)))
 
-        self.code.nest(shape, self.outer, one)
+        self.code.nest(shape, self.outer, one, shared=widest(shape, self.outer))
 
     def _merged(self, idx: Sequence[Any], inner: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(inner[a] if a in self.axes.reduced else i for a, i in enumerate(idx))
@@ -181,15 +185,20 @@ class _Plan:
     def in_memory(self) -> None:
         """The results are neighbours: they are filled together, in the order of memory."""
         code, out = self.code, self.axes.out
-        code.nest(out.shape, out.order, lambda idx: out.store(code, idx, self.start))
+        axis = widest(self.x.shape, self.outer)
+        of_result = None if axis is None else self.axes.axis_of_result(axis)
+        code.nest(out.shape, out.order, lambda idx: out.store(code, idx, self.start), shared=of_result)
 
         def add(idx: tuple[Any, ...]) -> None:
             place = self.axes.of_result(idx)
             total = self.rule.combine(code, self.t, out.at(code, place), self.element(idx))
             out.store(code, place, total)
 
-        code.nest(self.x.shape, self.x.order, add)
-        code.nest(out.shape, out.order, lambda idx: out.store(code, idx, self.finished(out.at(code, idx))))
+        def finish(idx: tuple[Any, ...]) -> None:
+            out.store(code, idx, self.finished(out.at(code, idx)))
+
+        code.nest(self.x.shape, self.x.order, add, shared=axis)
+        code.nest(out.shape, out.order, finish, shared=of_result)
 
 
 def find_extreme(code: Code, equation: Equation, x: Value, out: View) -> None:
@@ -218,7 +227,7 @@ def find_extreme(code: Code, equation: Equation, x: Value, out: View) -> None:
         found = code.nest(reduced, axes.reduced, step, [first, ir.Constant(INDEX, 0)])
         out.store(code, axes.of_result(idx), found[1])
 
-    code.nest(kept, axes.kept, one)
+    code.nest(kept, axes.kept, one, shared=widest(kept, axes.kept))
 
 
 def accumulate(code: Code, equation: Equation, x: Value, out: View) -> None:
@@ -239,4 +248,4 @@ def accumulate(code: Code, equation: Equation, x: Value, out: View) -> None:
         start = code.constant(0 if equation.name == "cumulative_sum" else 1, out.dtype)
         code.loop(x.shape[axis], step, [start])
 
-    code.nest(shape, others, line)
+    code.nest(shape, others, line, shared=widest(shape, others))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -42,6 +42,11 @@ class View:
         return View(self.memory, self.dtype, shape, strides, self.offset + offset)
 
     @property
+    def recipe(self) -> Recipe:
+        """The view itself."""
+        return ("view", self.dtype.str, self.shape, self.strides), (self,)
+
+    @property
     def order(self) -> tuple[int, ...]:
         """The axes from the one with the longest stride to the one whose elements are neighbours."""
         return tuple(sorted(range(len(self.shape)), key=lambda a: (-abs(self.strides[a]), a)))
@@ -53,19 +58,32 @@ class View:
 
 
 class Lazy:
-    """A formula for the elements; `cost` estimates the operations for one, `memories` are those it reads."""
+    """A formula for the elements; `cost` estimates the operations for one, `recipe` says what it computes of what."""
 
-    __slots__ = ("at", "cost", "dtype", "order", "shape")
+    __slots__ = ("at", "cost", "dtype", "order", "recipe", "shape")
 
     def __init__(
         self, dtype: Any, shape: Shape, at: Callable[[Code, Sequence[Any]], Any], cost: int,
-        order: tuple[int, ...] | None = None,
+        order: tuple[int, ...] | None = None, recipe: Recipe | None = None,
     ) -> None:  # fmt: skip
         self.dtype, self.shape, self.at, self.cost = np.dtype(dtype), tuple(shape), at, cost
+        self.recipe = recipe
         self.order = order if order is not None else layout(self.shape)
 
 
 Value: TypeAlias = View | Lazy
+
+Recipe: TypeAlias = tuple[Hashable, tuple[View, ...]]
+"""What is computed, and of which views: where only the memory of these differs, the code is the same."""
+
+
+def recipe_of(what: Hashable, *parts: Value) -> Recipe | None:
+    """The recipe for what is made of values; None where one of them has none."""
+    recipes = [part.recipe for part in parts]
+    if None in recipes:
+        return None
+    known = [recipe for recipe in recipes if recipe is not None]
+    return (what, *(key for key, _ in known)), tuple(view for _, views in known for view in views)
 
 
 def layout(shape: Shape) -> tuple[int, ...]:
@@ -145,7 +163,7 @@ def broadcast(value: Value, shape: Shape) -> Value:
     def at(code: Code, idx: Sequence[Any]) -> Any:
         return value.at(code, tuple(idx[i + extra] if i in kept else 0 for i in range(len(value.shape))))
 
-    return Lazy(value.dtype, shape, at, value.cost)
+    return Lazy(value.dtype, shape, at, value.cost, recipe=recipe_of(("broadcast", tuple(shape)), value))
 
 
 def permuted(value: Value, axes: Sequence[int]) -> Value:
@@ -156,8 +174,9 @@ def permuted(value: Value, axes: Sequence[int]) -> Value:
     back = [list(axes).index(i) for i in range(len(axes))]
     order = tuple(back[a] for a in value.order)
     return Lazy(
-        value.dtype, shape, lambda code, idx: value.at(code, tuple(idx[b] for b in back)), value.cost, order
-    )
+        value.dtype, shape, lambda code, idx: value.at(code, tuple(idx[b] for b in back)), value.cost, order,
+        recipe_of(("permuted", tuple(axes)), value),
+    )  # fmt: skip
 
 
 def size_of(shape: Shape) -> int:

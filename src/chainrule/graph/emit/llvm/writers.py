@@ -16,7 +16,8 @@ from chainrule.graph.emit.llvm.elements import converted
 from chainrule.graph.emit.llvm.indexing import Places, is_supported
 from chainrule.graph.emit.llvm.moves import MOVES, sliced
 from chainrule.graph.emit.llvm.multiplying import multiply_arrays
-from chainrule.graph.emit.llvm.program import Lowered, Lowering, Writer
+from chainrule.graph.emit.llvm.program import Lowered, Lowering, Writer, work_of
+from chainrule.graph.emit.llvm.stamps import Stamps
 from chainrule.graph.emit.llvm.values import Lazy, Value, View, broadcast, size_of
 from chainrule.graph.ir import Equation, Graph, Literal, Variable, variables_in
 from chainrule.rules.index import is_basic
@@ -54,7 +55,8 @@ def _reduced(lowering: Lowering, equation: Equation) -> bool:
     (x,) = map(lowering.value, equation.inputs)
     if (x.dtype == bool and equation.name in ("max", "min")) or not isinstance(equation.inputs[0], Variable):
         return False
-    reductions.reduce(lowering.code, equation, x, lowering.destination(equation.output))
+    with lowering.shared(work_of(x)) as code:
+        reductions.reduce(code, equation, x, lowering.destination(equation.output))
     return True
 
 
@@ -62,7 +64,8 @@ def _found(lowering: Lowering, equation: Equation) -> bool:
     (x,) = map(lowering.value, equation.inputs)
     if x.dtype == bool:
         return False
-    reductions.find_extreme(lowering.code, equation, x, lowering.destination(equation.output))
+    with lowering.shared(work_of(x)) as code:
+        reductions.find_extreme(code, equation, x, lowering.destination(equation.output))
     return True
 
 
@@ -70,7 +73,8 @@ def _accumulated(lowering: Lowering, equation: Equation) -> bool:
     (x,) = map(lowering.value, equation.inputs)
     if equation.parameters["axis"] is None or not x.shape or equation.output.dtype.kind == "b":
         return False
-    reductions.accumulate(lowering.code, equation, x, lowering.destination(equation.output))
+    with lowering.shared(work_of(x)) as code:
+        reductions.accumulate(code, equation, x, lowering.destination(equation.output))
     return True
 
 
@@ -142,10 +146,9 @@ def _written(lowering: Lowering, equation: Equation) -> bool:
         if adds
         else lowering.value(equation.inputs[0])
     )
-    code = lowering.code
     places = None if basic else Places(key, equation.output.shape, views)
     if places is not None:
-        places.check(code)
+        places.check(lowering.code)
     out = lowering.destination(equation.output)
     lowering.fill(out, broadcast(rest, out.shape))
     if places is None:
@@ -154,7 +157,7 @@ def _written(lowering: Lowering, equation: Equation) -> bool:
         lowering.fill(window, _fitted(value, window.shape))
         return True
     shape = tuple(places.result)
-    element = _fitted(value, shape)
+    element, code = _fitted(value, shape), lowering.code
 
     def one(idx: tuple[Any, ...]) -> None:
         where = places.at(code, idx)
@@ -185,6 +188,6 @@ WRITERS: dict[str, Writer] = {
 }  # fmt: skip
 
 
-def lowered(graph: Graph, name: str, assume_finite: bool = False) -> Lowered:
-    """The graph as native code, with the name of its function."""
-    return Lowering(graph, name, WRITERS, assume_finite).run()
+def lowered(graph: Graph, name: str, assume_finite: bool = False, stamps: Stamps | None = None) -> Lowered:
+    """The graph as native code, with the name of its function; with `stamps`, it notes the time as it goes."""
+    return Lowering(graph, name, WRITERS, assume_finite, stamps).run()

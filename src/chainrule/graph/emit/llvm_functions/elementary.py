@@ -124,12 +124,15 @@ def _hyperbolic(x: Scalar) -> Scalar:
 
 
 def tanh(x: Scalar) -> Scalar:
-    """sinh(x) / cosh(x); with h = (exp(2|x|) - 1) / 2 that is h / (h + 1)."""
-    quarter = _quarter(2.0 * abs(x).clamped(0.0, 10.0 if x.format.stored == 23 else 20.0))
-    half, low = 2.0 * quarter.high, 2.0 * quarter.low
-    divisor = exact_sum(half, half.same(1.0))
-    quotient = _quotient(Pair(half, low), Pair(divisor.high, divisor.low + low))
-    return _is_tiny(x).choose(x, quotient.signed_as(x))
+    """A polynomial up to a half, and 1 - 2 / (exp(2|x|) + 1) beyond, where its rounding is a half of the result's."""
+    limit = 10.0 if x.format.stored == 23 else 20.0
+    size = abs(x).at_most(limit)
+    square = size * size
+    near = (size * square).times_plus(square.polynomial(tables.TANH[x.format.name]), size)
+    n, r, tail = _reduced(2.0 * size)
+    power = ((n + x.format.bias) << x.format.stored).as_scalar()
+    far = 1.0 - 2.0 / power.times_plus(1.0 + (r + tail), 1.0)
+    return (size < 0.55).choose(near, far).signed_as(x)
 
 
 def sigmoid(x: Scalar) -> Scalar:

@@ -223,7 +223,11 @@ class Scalar(_Typed):
 
     def clamped(self, low: float, high: float) -> Scalar:
         """The nearest number from `low` to `high`; NaN stays."""
-        return (self < low).choose(low, (self > high).choose(high, self))
+        return (self < low).choose(low, self.at_most(high))
+
+    def at_most(self, high: float) -> Scalar:
+        """The smaller of it and a number; NaN stays."""
+        return (self > high).choose(high, self)
 
     def times_plus(self, factor: Scalar | float, term: Scalar | float) -> Scalar:
         """The sum self * factor + term, with one rounding where the machine can."""

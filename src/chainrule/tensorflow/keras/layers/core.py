@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.tensorflow import nn
+from chainrule.tensorflow.arrays import elements
 from chainrule.tensorflow.creation import cast
 from chainrule.tensorflow.errors import InvalidArgumentError
 from chainrule.tensorflow.keras import activations
@@ -147,7 +148,7 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The rows."""
-        return ops.take(self.embeddings, np.asarray(inputs._data).astype(np.int64), axis=0)
+        return ops.take(self.embeddings, elements(inputs).astype(np.int64), axis=0)
 
 
 class Normalizing(Layer):

@@ -12,6 +12,7 @@ from chainrule.torch.errors import OperationError
 from chainrule.torch.nn.functional.common import tensor
 from chainrule.torch.nn.functional.dropouts import dropout
 from chainrule.torch.nn.functional.layers import linear
+from chainrule.torch.tensors import is_symbolic
 
 
 def scaled_dot_product_attention(
@@ -42,7 +43,7 @@ def _weights(query: Any, key: Any, mask: Any, factor: float) -> Any:
     nothing = tensor(np.asarray(-np.inf, scores._data.dtype))
     # A query that may look nowhere gets zeros, not the NaN of a softmax of infinities.
     blind = ~mask._data.any(axis=-1, keepdims=True)
-    if not blind.any():
+    if not is_symbolic(blind) and not blind.any():
         return ops.softmax(ops.where(mask._data, scores, nothing), axis=-1)
     weights = ops.softmax(ops.where(mask._data | blind, scores, nothing), axis=-1)
     return ops.where(blind, tensor(np.zeros((), scores._data.dtype)), weights)

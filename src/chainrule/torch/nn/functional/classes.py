@@ -9,7 +9,9 @@ import numpy as np
 from chainrule import ops
 from chainrule.torch.dtypes import BY_NUMPY
 from chainrule.torch.errors import DimensionError, OperationError, ValueOptionError
+from chainrule.torch.functions.indexed import check_range
 from chainrule.torch.nn.functional.common import legacy_reduction, reduced, shown, tensor
+from chainrule.torch.tensors import is_symbolic
 
 
 def cross_entropy(
@@ -23,6 +25,7 @@ def cross_entropy(
         raise OperationError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     x, labels = input._data, target._data
     axis = 1 if x.ndim > 1 else 0
+    traced = is_symbolic(labels)
     if labels.shape == x.shape and x.ndim and labels.dtype.kind not in "iub":
         if ignore_index >= 0:
             raise OperationError("ignore_index is not supported for floating point target")
@@ -30,8 +33,11 @@ def cross_entropy(
     if (
         weight is None and reduction == "mean" and x.ndim == 2 and not label_smoothing
         and labels.ndim == 1 and labels.dtype.kind == "i" and 0 < labels.size == x.shape[0]
-        and ignore_index < 0 <= np.minimum.reduce(labels) and np.maximum.reduce(labels) < x.shape[1]
+        and (ignore_index < -x.shape[1] if traced
+             else ignore_index < 0 <= np.minimum.reduce(labels) and np.maximum.reduce(labels) < x.shape[1])
     ):  # fmt: skip
+        if traced:  # a label that is to be ignored is out of bounds too, where the compiled function gives up
+            labels = check_range(labels, x.shape[1], "cross_entropy")
         return shown(ops.cross_entropy_of_labels(input, labels=labels), "NllLossBackward0")
     logarithms = ops.log_softmax(input, axis=axis)
     if not label_smoothing:
@@ -76,7 +82,12 @@ def _smoothed(
     even = ops.where(kept, -ops.sum(scaled, axis=axis), tensor(np.zeros((), logarithms._data.dtype)))
     if reduction == "mean":
         if weight is None:
-            even = ops.sum(even) / float(np.count_nonzero(kept))
+            count = (
+                tensor(kept.sum().astype(even._data.dtype))
+                if is_symbolic(kept)
+                else float(np.count_nonzero(kept))
+            )
+            even = ops.sum(even) / count
         else:
             even = ops.sum(even) / ops.sum(_weights_of(weight, labels, kept))
     else:
@@ -103,6 +114,8 @@ def nll_loss(
     axis = 1 if x.ndim > 1 else 0
     kept = labels != ignore_index
     safe = np.where(kept, labels, 0)
+    if is_symbolic(safe):
+        safe = check_range(safe, x.shape[axis], "nll_loss")
     losses = -_at_labels(input, safe, axis)
     zero = tensor(np.zeros((), x.dtype))
     if weight is not None:
@@ -110,8 +123,8 @@ def nll_loss(
         losses = ops.where(kept, losses * weights, zero)
         total = ops.sum(weights)
     else:
-        losses = losses if kept.all() else ops.where(kept, losses, zero)
-        total = float(np.count_nonzero(kept))
+        losses = losses if not is_symbolic(kept) and kept.all() else ops.where(kept, losses, zero)
+        total = tensor(kept.sum().astype(x.dtype)) if is_symbolic(kept) else float(np.count_nonzero(kept))
     name = "NllLossBackward0" if x.ndim < 3 else "NllLoss2DBackward0"
     if reduction != "mean":
         return shown(reduced(losses, reduction), name)
@@ -154,6 +167,8 @@ def _check_labels(x: np.ndarray, labels: np.ndarray, ignore_index: int) -> None:
                 f"({labels.shape[0] if labels.ndim else 'none'})."
             )
         raise OperationError(f"Expected target size {list(wanted)}, got {list(labels.shape)}")
+    if is_symbolic(labels):  # out of bounds where they are used
+        return
     classes = x.shape[1 if x.ndim > 1 else 0]
     wrong = labels[(labels != ignore_index) & ((labels < 0) | (labels >= classes))]
     if wrong.size:

@@ -10,7 +10,9 @@ import numpy as np
 from chainrule import ops
 from chainrule.torch.autograd import no_grad
 from chainrule.torch.errors import DimensionError, OperationError
+from chainrule.torch.functions.indexed import check_range
 from chainrule.torch.nn.functional.common import Numbers, batched, shown, tensor, tuple_of, unbatched
+from chainrule.torch.tensors import is_symbolic
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -291,7 +293,9 @@ def embedding(
     if weight._data.ndim != 2:
         raise OperationError("'weight' must be 2-D")
     rows = weight._data.shape[0]
-    if index.size and not 0 <= index.min() <= index.max() < rows:
+    if is_symbolic(index):
+        index = check_range(index, rows, "embedding")
+    elif index.size and not 0 <= index.min() <= index.max() < rows:
         raise DimensionError(f"index out of range in self: indices must be from 0 to {rows - 1}")
     if max_norm is not None:
         _limit_norms(weight, np.unique(index), max_norm, norm_type)
@@ -305,7 +309,7 @@ def embedding(
         if not -rows <= padding_idx < rows:
             raise AssertionError("padding_idx must be within num_embeddings")
         padded = (index == padding_idx % rows)[..., None]
-        if padded.any():
+        if is_symbolic(padded) or padded.any():
             out = ops.where(padded, out.detach(), out)
     return shown(out, "EmbeddingBackward0")
 
@@ -372,6 +376,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     labels = tensor._data
     if labels.dtype != np.int64:
         raise OperationError("one_hot is only applicable to index tensor of type LongTensor.")
+    if is_symbolic(labels) and num_classes != -1:
+        rows = np.eye(num_classes, dtype=np.int64)
+        return type(tensor)._wrapped(ops.getitem(rows, check_range(labels, num_classes, "one_hot")))
     if labels.size and labels.min() < 0:
         raise OperationError("Class values must be non-negative.")
     if num_classes == -1:

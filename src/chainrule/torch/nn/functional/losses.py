@@ -13,6 +13,7 @@ from chainrule import ops
 from chainrule.torch.errors import ArgumentError, OperationError, ValueOptionError
 from chainrule.torch.nn.functional.activations import logsigmoid, pairwise_distance
 from chainrule.torch.nn.functional.common import check_reduction, legacy_reduction, reduced, shown, tensor
+from chainrule.torch.tensors import is_symbolic
 
 
 def _warn_of_sizes(input: Any, target: Any) -> None:
@@ -156,7 +157,8 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
             f"Please ensure they have the same size."
         )
-    if not np.all((input._data >= 0) & (input._data <= 1)):
+    # Of what is traced, a probability outside gives NaN.
+    if not is_symbolic(input._data) and not np.all((input._data >= 0) & (input._data <= 1)):
         raise OperationError("all elements of input should be between 0 and 1")
     values = -(target * _bounded_log(input) + (1.0 - target) * _bounded_log(1.0 - input))
     if weight is not None:

@@ -15,6 +15,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.torch.errors import OperationError, ValueOptionError
 from chainrule.torch.nn.functional.common import batched, shown, tensor, tuple_of, unbatched
+from chainrule.torch.tensors import is_symbolic
 
 Lengths = tuple[int, ...]
 
@@ -89,8 +90,11 @@ def _greatest(
         better = (
             (here > best) | np.isnan(here) & ~np.isnan(best) | (best == -np.inf) & (found < 0) & (at >= 0)
         )
-        np.copyto(best, here, where=better)
-        np.copyto(found, at, where=better)
+        if is_symbolic(better):
+            best, found = np.where(better, here, best), np.where(better, at, found)
+        else:
+            np.copyto(best, here, where=better)
+            np.copyto(found, at, where=better)
     return found
 
 

@@ -13,7 +13,7 @@ from chainrule.torch.nn.modules.applied import REQUIRED, Applied
 from chainrule.torch.nn.modules.lazy import Lazy
 from chainrule.torch.nn.modules.module import Module
 from chainrule.torch.nn.parameter import UninitializedParameter, empty
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 
 class _RunningNorm(Module):
@@ -86,7 +86,8 @@ class _BatchNorm(_RunningNorm):
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked._data += 1
             if self.momentum is None:
-                factor = 1.0 / float(self.num_batches_tracked._data)
+                batches = self.num_batches_tracked._data
+                factor = 1.0 / (batches if is_symbolic(batches) else float(batches))
         from_batch = self.training or (self.running_mean is None and self.running_var is None)
         follow = not self.training or self.track_running_stats
         return F.batch_norm(

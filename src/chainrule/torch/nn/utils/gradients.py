@@ -13,7 +13,7 @@ from chainrule import ops
 from chainrule.inplace import note_change
 from chainrule.lines import place
 from chainrule.torch.errors import OperationError
-from chainrule.torch.tensors import Tensor
+from chainrule.torch.tensors import Tensor, is_symbolic
 
 
 def _all_of(parameters: Any) -> list[Any]:
@@ -31,8 +31,8 @@ def get_total_norm(
     arrays = [t._data for t in _all_of(tensors)]
     if not arrays:
         return Tensor._wrapped(np.array(0.0, np.float32))
-    norms = np.stack([np.asarray(np.linalg.norm(a.reshape(-1), float(norm_type)), a.dtype) for a in arrays])
-    total = np.asarray(np.linalg.norm(norms, float(norm_type)), norms.dtype)
+    norms = np.stack([np.linalg.norm(a.reshape(-1), float(norm_type)).astype(a.dtype) for a in arrays])
+    total = np.linalg.norm(norms, float(norm_type)).astype(norms.dtype)
     if error_if_nonfinite and not np.isfinite(total):
         raise OperationError(
             f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so "
@@ -47,9 +47,13 @@ def clip_grads_with_norm_(
     parameters: Any, max_norm: float, total_norm: Any, foreach: bool | None = None
 ) -> None:
     """Make all gradients shorter by one factor, so that `total_norm` becomes `max_norm` at most."""
-    factor = min(float(max_norm) / (float(total_norm._data) + 1e-6), 1.0)
+    total = total_norm._data
+    if is_symbolic(total):
+        factor = np.minimum(float(max_norm) / (total.astype(np.float64) + 1e-6), 1.0)
+    else:
+        factor = np.float64(min(float(max_norm) / (float(total) + 1e-6), 1.0))
     for g in _gradients(parameters):
-        g._data *= g._data.dtype.type(factor)
+        g._data *= factor.astype(g._data.dtype)
         note_change(g._data, place(_getframe(1)))
 
 
