@@ -454,6 +454,29 @@ def test_tensorflow_functions_are_derived_and_what_is_stopped_has_no_gradient() 
     np.testing.assert_allclose(gradient, tape.gradient(value, W).numpy(), rtol=1e-12)
 
 
+TENSORFLOW_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "order": lambda x: tf.sort(x)[:, 1] * tf.sort(x, direction="DESCENDING")[:, 0],
+    "index": lambda x: tf.one_hot(tf.argmax(x, axis=1), 4, dtype="float64") * x + tf.gather(x, [4, 3, 2, 1, 0]),
+    "shapes": lambda x: tf.concat([tf.reshape(x, (4, 5)), tf.zeros_like(tf.transpose(x))], 1) ** 2,
+    "selection": lambda x: tf.where(x > 0, x, tf.exp(x)) + tf.clip_by_value(x, -0.5, 0.5) + tf.nn.leaky_relu(x),
+    "reduced": lambda x: tf.reduce_max(x, axis=1) * tf.nn.moments(x, [1])[1] + tf.reduce_prod(x, axis=1),
+    "classes": lambda x: tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(x), logits=x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TENSORFLOW_FUNCTIONS)
+def test_gradients_of_a_tape_are_compiled(name: str) -> None:
+    def slope(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(TENSORFLOW_FUNCTIONS[name](x) ** 2)
+        return value, tape.gradient(value, x)
+
+    expected = slope(tf.constant(X.numpy()))
+    for found, wanted in zip(cr.compile(slope)(tf.constant(X.numpy())), expected, strict=True):
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-11, atol=1e-12)
+
+
 def test_random_numbers_of_tensorflow_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="random numbers are drawn"):
         cr.compile(lambda x: x + tf.random.normal((5, 4), dtype="float64"))(tf.constant(X.numpy()))

@@ -68,12 +68,14 @@ def fill(dims: Any, value: Any, name: Any = None) -> Tensor:
 
 def zeros_like(input: Any, dtype: Any = None, name: Any = None) -> Tensor:
     """Zeros of the shape and type of another tensor."""
-    return Tensor._wrapped(np.zeros_like(convert(input)._data, numpy_dtype(dtype)))
+    data = convert(input)._data
+    return Tensor._wrapped(np.zeros(data.shape, numpy_dtype(dtype) or data.dtype))
 
 
 def ones_like(input: Any, dtype: Any = None, name: Any = None) -> Tensor:
     """Ones of the shape and type of another tensor."""
-    return Tensor._wrapped(np.ones_like(convert(input)._data, numpy_dtype(dtype)))
+    data = convert(input)._data
+    return Tensor._wrapped(np.ones(data.shape, numpy_dtype(dtype) or data.dtype))
 
 
 def eye(num_rows: int, num_columns: int | None = None, dtype: Any = "float32", name: Any = None) -> Tensor:

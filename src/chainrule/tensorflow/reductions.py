@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
+from chainrule.tensorflow.arrays import is_symbolic
 from chainrule.tensorflow.dtypes import numpy_dtype
 from chainrule.tensorflow.errors import ConversionError
 from chainrule.tensorflow.tensors import Tensor, convert
@@ -93,13 +94,13 @@ def argmin(input: Any, axis: Any = 0, output_type: Any = "int64", name: Any = No
 
 def _index(function: Operation, x: Any, axis: Any, kind: Any) -> Tensor:
     found = function(convert(x)._data, axis=0 if axis is None else axis_of(axis))
-    return Tensor._wrapped(np.asarray(found).astype(numpy_dtype(kind)))
+    return Tensor._wrapped(found.astype(numpy_dtype(kind)))
 
 
 def count_nonzero(input: Any, axis: Any = None, keepdims: bool = False, dtype: Any = "int64") -> Tensor:
     """How many elements are not zero."""
     found = np.count_nonzero(convert(input)._data, axis=axis_of(axis), keepdims=keepdims)
-    return Tensor._wrapped(np.asarray(found).astype(numpy_dtype(dtype)))
+    return Tensor._wrapped((found if is_symbolic(found) else np.asarray(found)).astype(numpy_dtype(dtype)))
 
 
 def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: Any = None) -> Any:

@@ -15,87 +15,94 @@ from chainrule.graph.emit.llvm.native import Library, object_code, once
 
 MOST = 256
 """No more threads than that."""
+SHARES = 8
+"""A thread takes about an eighth of its share at a time: one that has to wait for a core holds up the others less."""
 
 _TEXT = """
-%task = type { ptr, ptr, i64, i64 }
+%task = type { ptr, ptr, i64, i64, i64 }
 
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
 declare i64 @llvm.umin.i64(i64, i64)
+declare i64 @llvm.umax.i64(i64, i64)
 
 define ptr @work(ptr %task) {
+entry:
   %loop = load ptr, ptr %task
   %table_at = getelementptr %task, ptr %task, i64 0, i32 1
   %table = load ptr, ptr %table_at
-  %first_at = getelementptr %task, ptr %task, i64 0, i32 2
-  %first = load i64, ptr %first_at
-  %last_at = getelementptr %task, ptr %task, i64 0, i32 3
-  %last = load i64, ptr %last_at
+  %count_at = getelementptr %task, ptr %task, i64 0, i32 2
+  %count = load i64, ptr %count_at
+  %some_at = getelementptr %task, ptr %task, i64 0, i32 3
+  %some = load i64, ptr %some_at
+  %next_at = getelementptr %task, ptr %task, i64 0, i32 4
+  br label %take
+take:
+  %first = atomicrmw add ptr %next_at, i64 %some monotonic
+  %is_left = icmp ult i64 %first, %count
+  br i1 %is_left, label %run, label %leave
+run:
+  %end = add i64 %first, %some
+  %last = call i64 @llvm.umin.i64(i64 %end, i64 %count)
   call i32 %loop(ptr %table, i64 %first, i64 %last)
+  br label %take
+leave:
   ret ptr null
 }
 
 define i32 @share(ptr %loop, ptr %table, i64 %count, i64 %threads) {
 entry:
-  %shares = call i64 @llvm.umin.i64(i64 %count, i64 %threads)
-  %alone = icmp ult i64 %shares, 2
+  %most = call i64 @llvm.umin.i64(i64 %count, i64 %threads)
+  %alone = icmp ult i64 %most, 2
   br i1 %alone, label %all, label %several
 all:
   call i32 %loop(ptr %table, i64 0, i64 %count)
   ret i32 0
 several:
-  %tasks = alloca %task, i64 %shares
-  %threads_at = alloca i64, i64 %shares
-  br label %begin
-begin:
-  %i = phi i64 [1, %several], [%next, %begun]
-  %next = add i64 %i, 1
-  %first_whole = mul i64 %count, %i
-  %first = udiv i64 %first_whole, %shares
-  %last_whole = mul i64 %count, %next
-  %last = udiv i64 %last_whole, %shares
-  %task = getelementptr %task, ptr %tasks, i64 %i
+  %task = alloca %task
+  %threads_at = alloca i64, i64 %most
+  %parts = mul i64 %most, SHARES
+  %whole = udiv i64 %count, %parts
+  %some = call i64 @llvm.umax.i64(i64 %whole, i64 1)
   store ptr %loop, ptr %task
   %table_at = getelementptr %task, ptr %task, i64 0, i32 1
   store ptr %table, ptr %table_at
-  %first_at = getelementptr %task, ptr %task, i64 0, i32 2
-  store i64 %first, ptr %first_at
-  %last_at = getelementptr %task, ptr %task, i64 0, i32 3
-  store i64 %last, ptr %last_at
+  %count_at = getelementptr %task, ptr %task, i64 0, i32 2
+  store i64 %count, ptr %count_at
+  %some_at = getelementptr %task, ptr %task, i64 0, i32 3
+  store i64 %some, ptr %some_at
+  %next_at = getelementptr %task, ptr %task, i64 0, i32 4
+  store i64 0, ptr %next_at
+  br label %begin
+begin:
+  %i = phi i64 [1, %several], [%following, %begun]
+  %more = icmp ult i64 %i, %most
+  br i1 %more, label %create, label %own
+create:
   %thread_at = getelementptr i64, ptr %threads_at, i64 %i
   %status = call i32 @pthread_create(ptr %thread_at, ptr null, ptr @work, ptr %task)
   %refused = icmp ne i32 %status, 0
-  br i1 %refused, label %instead, label %begun
-instead: ; the system has no more threads: this one does it
-  call ptr @work(ptr %task)
-  store ptr null, ptr %task
-  br label %begun
+  br i1 %refused, label %own, label %begun ; the system has no more: the others do the work
 begun:
-  %begin_more = icmp ult i64 %next, %shares
-  br i1 %begin_more, label %begin, label %own
+  %following = add i64 %i, 1
+  br label %begin
 own:
-  %own_last = udiv i64 %count, %shares
-  call i32 %loop(ptr %table, i64 0, i64 %own_last)
+  call ptr @work(ptr %task)
   br label %end
 end:
-  %j = phi i64 [1, %own], [%following, %ended]
-  %following = add i64 %j, 1
-  %its_task = getelementptr %task, ptr %tasks, i64 %j
-  %its_loop = load ptr, ptr %its_task
-  %is_done = icmp eq ptr %its_loop, null
-  br i1 %is_done, label %ended, label %join
+  %j = phi i64 [1, %own], [%after, %join]
+  %runs = icmp ult i64 %j, %i
+  br i1 %runs, label %join, label %leave
 join:
   %its_thread_at = getelementptr i64, ptr %threads_at, i64 %j
   %its_thread = load i64, ptr %its_thread_at
   call i32 @pthread_join(i64 %its_thread, ptr null)
-  br label %ended
-ended:
-  %end_more = icmp ult i64 %following, %shares
-  br i1 %end_more, label %end, label %leave
+  %after = add i64 %j, 1
+  br label %end
 leave:
   ret i32 0
 }
-"""
+""".replace("SHARES", str(SHARES))
 
 _ALONE = """
 define i32 @share(ptr %loop, ptr %table, i64 %count, i64 %threads) {
