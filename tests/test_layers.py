@@ -33,6 +33,7 @@ LAYERS = (
     "functions",
     # the engine
     "backward",
+    "changeable",
     "tensor",
     "ops",
     "numpy_functions",

@@ -93,7 +93,8 @@ def test_the_facades_keep_their_own_specification() -> None:
         assert torch.__name__ == "chainrule.torch"
 
 
-def test_the_real_library_on_demand() -> None:
+def test_the_real_library_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # another library may have imported it
     Path("torch.py").write_text("manual_seed = print\nname = 'the real one'\n", encoding="utf-8")
     name = notebook("import torch, tensorflow\nprint(torch.name, tensorflow.__name__)")
     assert chainrule("--real", "torch", name).stdout == "[1]\nthe real one chainrule.tensorflow\n"

@@ -5,48 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from sys import _getframe, getrefcount
+from sys import _getframe
 from types import FrameType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy import ndarray
 
 from chainrule.backward import Hook, Node, Watch, first_bad, sweep
+from chainrule.changeable import Changeable, View, copied
 from chainrule.errors import (
     AnomalyError,
     BackwardError,
     GradientLostError,
-    InPlaceError,
     InputError,
     ShapeError,
 )
 from chainrule.inplace import Seals, note_change, protected, version
 from chainrule.lines import Place, here, place, stores_an_element
-from chainrule.modes import ANOMALY, RECORD, TRACE, mode, switched
+from chainrule.modes import ANOMALY, RECORD, TRACE, mode
 from chainrule.namespace import NUMPY_TYPES, is_array, is_floating, namespace_of
-from chainrule.operators import Operators
 from chainrule.primitives import Plan, Primitive, described, restated
-from chainrule.rules.index import is_basic
 from chainrule.typing import DType, Shape
 
 _new = object.__new__
 
 
-class View(NamedTuple):
-    """What a view shows: of which Tensor, through which primitive, and the node it was made from."""
-
-    base: Tensor
-    primitive: Primitive
-    parameters: dict[str, Any]
-    node: Node | None
-
-    def of(self, whole: Any) -> Any:
-        """The same part of another array or Tensor of the base's shape."""
-        return self.primitive(whole, **self.parameters)
-
-
-class Tensor(Operators):
+class Tensor(Changeable):
     """An array whose operations are recorded, so that gradients can flow back through them.
 
     Parameters
@@ -65,13 +50,7 @@ class Tensor(Operators):
     Tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_data", "_node", "_view")
-
-    _data: Any
-    _node: Node | None
-    _view: View | None
-    _restores: ClassVar[bool] = True
-    """Whether a change in place is taken back where a rule needs what was there, instead of being refused."""
+    __slots__ = ("__weakref__",)
 
     _keeps_its_class: ClassVar[bool] = False
     """Whether it stays what it is while a function is traced, and holds a Symbol in the place of its array: façades."""
@@ -425,119 +404,6 @@ class Tensor(Operators):
             _note_view(result, inputs[0], primitive, parameters)
         return result
 
-    # changing in place ---------------------------------------------------------------------------------
-
-    def _current_node(self) -> Node | None:
-        """The node, renewed if this is a view of a Tensor that was changed in place since."""
-        view = self._view
-        if view is not None:
-            current = view.base._current_node()
-            if current is not view.node:
-                with switched(on=RECORD):
-                    fresh = view.of(view.base)
-                self._node, self._view = fresh._node, view._replace(node=current)
-        return self._node
-
-    def _replace(self, change: Callable[[Any], Any], name: str, key: Any = ...) -> Self:
-        """Change this Tensor in place to `change(self)`: its memory, its node, and those it is a view of.
-
-        At most the elements at `key` are changed.
-        """
-        recording = mode.get() & RECORD
-        if recording and self.requires_grad and self._root().is_leaf:
-            raise InPlaceError(
-                f"{name} would change a leaf of shape {self.shape} that needs a gradient; do it under "
-                f"cr.no_grad(), on t.data, or make a new Tensor (t = t + ...)"
-            )
-        where = place(_getframe(1))
-        # A rule may need the old elements, so what is recorded is the change of a copy.
-        old = self._wrapped(_copied(self._data), self._current_node()) if recording else self.detach()
-        new = change(old)
-        if isinstance(new, Tensor) and new._joined_by(self):
-            return self._replace(change, name, key)
-        if new.shape != self.shape:
-            raise ShapeError(f"{name} on a Tensor of shape {self.shape} would give shape {new.shape}")
-        self._store(new, name)
-        self._note_change(where, old, new, key)
-        if recording:
-            self._node = new._node if isinstance(new, Tensor) else None
-            self._renew_base()
-        return self
-
-    def _joined_by(self, other: Tensor) -> bool:
-        """Whether a Tensor that takes values of this one has become one of its kind."""
-        return False
-
-    def _store(self, new: Any, name: str) -> None:
-        values = new._data if isinstance(new, Tensor) else new
-        if not isinstance(self._data, np.ndarray):
-            self._data = namespace_of(values).astype(values, self.dtype)
-        elif np.can_cast(values.dtype, self.dtype, "same_kind"):
-            self._data[...] = values
-        else:
-            raise InputError(
-                f"{name} would put {described(values)} into a Tensor of type {self.dtype}; convert it first"
-            )
-
-    def _note_change(self, where: Place, old: Tensor, new: Any, key: Any) -> None:
-        """Note a change that was just made; one of the program is taken back where the sweep needs what was there.
-
-        Others, such as the update of a parameter before backward(), are mistakes: the sweep refuses them.
-        """
-        if not self._restores or (old._node is None and (not isinstance(new, Tensor) or new._node is None)):
-            note_change(self._data, where)
-        elif _is_alone(self):
-            note_change(self._data, where, final=False)
-        else:
-            part = _part(self._data, key)
-            note_change(part, where, old._data if part is self._data else _part(old._data, key).copy())
-
-    def _root(self) -> Tensor:
-        return self if self._view is None else self._view.base._root()
-
-    def _renew_base(self) -> None:
-        view = self._view
-        if view is None:
-            return
-        base = view.base
-        renewed = self._ops.view_update(base._wrapped(base._data, base._node), self, part=view.of)
-        base._node = renewed._node
-        self._view = view._replace(node=base._node)
-        base._renew_base()
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._replace(
-            lambda old: self._ops.index_update(old, value, key=key), "an assignment to elements", key
-        )
-
-    def __iadd__(self, other: Any) -> Self:
-        return self._replace(lambda old: old + other, "+=")
-
-    def __isub__(self, other: Any) -> Self:
-        return self._replace(lambda old: old - other, "-=")
-
-    def __imul__(self, other: Any) -> Self:
-        return self._replace(lambda old: old * other, "*=")
-
-    def __itruediv__(self, other: Any) -> Self:
-        return self._replace(lambda old: old / other, "/=")
-
-    def __ifloordiv__(self, other: Any) -> Self:
-        return self._replace(lambda old: old // other, "//=")
-
-    def __imod__(self, other: Any) -> Self:
-        return self._replace(lambda old: old % other, "%=")
-
-    def __ipow__(self, other: Any) -> Self:
-        return self._replace(lambda old: old**other, "**=")
-
-    def __imatmul__(self, other: Any) -> Self:
-        return self._replace(lambda old: old @ other, "@=")
-
-    def fill(self, value: Any) -> None:
-        """Set every element to `value`."""
-        self[...] = value
-
     # Python's protocols --------------------------------------------------------------------------------
 
     def __array__(self, dtype: DType = None, copy: bool | None = None) -> np.ndarray:
@@ -623,7 +489,7 @@ class Tensor(Operators):
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         if not self.is_leaf:
             raise InputError("a computed Tensor cannot be copied with its history; use t.detach()")
-        return type(self)(_copied(self._data), self.requires_grad)
+        return type(self)(copied(self._data), self.requires_grad)
 
 
 def _as_data(data: Any, dtype: DType) -> Any:
@@ -644,23 +510,6 @@ def _as_data(data: Any, dtype: DType) -> Any:
     return data
 
 
-def _part(data: Any, key: Any) -> Any:
-    """A view of what is at a basic key; all of the array for another key."""
-    if key is ... or not isinstance(data, np.ndarray) or not is_basic(key):
-        return data
-    keys = key if isinstance(key, tuple) else (key,)
-    return data[keys if any(k is ... for k in keys) else (*keys, ...)]
-
-
-def _is_alone(tensor: Tensor) -> bool:
-    """Whether nothing but this Tensor can reach its memory, so that no rule needs what is there."""
-    return _references(tensor) == _REFERENCES and tensor._data.base is None
-
-
-def _references(tensor: Tensor) -> int:
-    return getrefcount(tensor._data) if isinstance(tensor._data, np.ndarray) else 0
-
-
 def _held(g: Any) -> Any:
     """What a Tensor holds; an array and a Symbol are what they are."""
     return g._data if isinstance(g, Tensor) and not g.is_traced else g
@@ -675,10 +524,6 @@ def _as_it_is_now(out: Any) -> Any:
     if isinstance(out, tuple):
         return tuple(_as_it_is_now(part) for part in out)
     return out.as_it_is_now() if isinstance(out, Tensor) else out
-
-
-def _copied(data: Any) -> Any:
-    return data.copy() if isinstance(data, np.ndarray) else data
 
 
 def check_differentiable(data: Any, what: str) -> None:
@@ -794,7 +639,3 @@ def _check_finite(primitive: Primitive, arrays: list[Any], out: Any) -> None:
             names = primitive.inputs * (len(arrays) if primitive.variadic else 1)
             operands = ", ".join(f"{n}: {described(a)}" for n, a in zip(names, arrays, strict=True))
             raise AnomalyError(f"{primitive.text} gave {bad}\n  operands {operands}\n  at {here()}")
-
-
-_REFERENCES = _references(Tensor(np.zeros(1)))
-"""How many references there are to an array that only a Tensor holds."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.backward import Node
+from chainrule.changeable import View
 from chainrule.errors import UnsupportedError
 from chainrule.graph.ir import Atom, Equation, Literal, Variable
 from chainrule.graph.naming import arrays_in_sight, name_of_array, name_of_attribute, names_of_result
@@ -24,7 +25,7 @@ from chainrule.primitives import Primitive
 from chainrule.rules.elementwise import negative, subtract
 from chainrule.rules.index import getitem
 from chainrule.rules.shape import permute_dims, reshape
-from chainrule.tensor import Tensor, View
+from chainrule.tensor import Tensor
 
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 

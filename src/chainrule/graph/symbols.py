@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule import namespace, ops
 from chainrule.backward import Node
+from chainrule.changeable import View
 from chainrule.errors import ShapeError, UnsupportedError
 from chainrule.functions.index import take_along_axis
 from chainrule.graph.ir import Atom, Literal, Variable
@@ -29,7 +30,7 @@ from chainrule.operators import Operators, data_of
 from chainrule.primitives import Primitive, elementwise, primitive
 from chainrule.rules.index import argsort, index_update, is_basic
 from chainrule.rules.shape import matrix_transpose, permute_dims, reshape
-from chainrule.tensor import Tensor, View, _seed
+from chainrule.tensor import Tensor, _seed
 from chainrule.transforms import _as_input
 from chainrule.trees import mapped
 
@@ -287,7 +288,7 @@ class Symbol(Tensor):
 
     # changes in place: nothing is changed, the Symbol becomes another value ----------------------------------
 
-    def _joined_by(self, other: Tensor) -> bool:
+    def _joined_by(self, other: Any) -> bool:
         """A constant Tensor into which a traced value is written is traced from then on."""
         trace = current.get()
         if trace is None or symbol_in(other) is not None:
