@@ -4,6 +4,7 @@ import ctypes
 import gc
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -110,18 +111,20 @@ def pytorch_pass(layers: int, width: int, rows: int) -> Pass:
     return run
 
 
+def mean_output(relu: Callable[[Any], Any], parameters: Any, X: Any) -> Any:
+    """The mean output of a network of weights and biases."""
+    H = X
+    for W, b in zip(*parameters, strict=True):
+        H = relu(H @ W + b)
+    return H.mean()
+
+
 def compiled_pass(layers: int, width: int, rows: int) -> Pass:
     cr = import_module("chainrule")
     weights, X = layers_and_inputs(layers, width, rows)
     biases = [np.zeros(width, dtype=np.float32) for _ in weights]
 
-    def loss(parameters: Any, X: Any) -> Any:
-        H = X
-        for W, b in zip(*parameters, strict=True):
-            H = cr.ops.relu(H @ W + b)
-        return H.mean()
-
-    differentiate = cr.compile(cr.value_and_grad(loss))
+    differentiate = cr.compile(cr.value_and_grad(partial(mean_output, cr.ops.relu)))
     return lambda: differentiate((weights, biases), X)
 
 
@@ -132,13 +135,7 @@ def jax_pass(layers: int, width: int, rows: int) -> Pass:
     biases = [jax.numpy.zeros(width, np.float32) for _ in arrays]
     X = jax.numpy.asarray(inputs)
 
-    def loss(parameters: Any, X: Any) -> Any:
-        H = X
-        for W, b in zip(*parameters, strict=True):
-            H = jax.nn.relu(H @ W + b)
-        return H.mean()
-
-    differentiate = jax.jit(jax.value_and_grad(loss))
+    differentiate = jax.jit(jax.value_and_grad(partial(mean_output, jax.nn.relu)))
     return lambda: jax.block_until_ready(differentiate((weights, biases), X))
 
 

@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 SHOWN = {
     "compiled-loop": ("chainrule, compiled loop", "#0b6e4f"),
     "compiled": ("chainrule, compiled call", "#2fa37c"),
+    "facade-compiled": ("PyTorch style, compiled", "#5bb99a"),
     "chainrule": ("chainrule, eager", "#9ad1bd"),
     "jax-loop": ("JAX, fori_loop", "#8a5a00"),
     "jax": ("JAX, a call per step", "#c98a1b"),

@@ -134,7 +134,9 @@ array([0.13024166, 0.23389109])
 Values, shapes and types of the results are NumPy's. What has no rule here (another function, or an option of
 one of these) still works while nothing needs a gradient; otherwise it raises `UnsupportedError`, which names
 the function and the nearest thing to do. A Tensor that needs a gradient does not become a plain array:
-`np.asarray(t)`, `array[:] = t` and `array += t` raise `GradientLostError`.
+`np.asarray(t)`, `array[:] = t` and `array += t` raise `GradientLostError`. It may become a number of Python, and
+nothing flows back from that: `float(t)`, `t.item()` and `math.exp(t)` are constants, so write `np.exp(t)`.
+Complex numbers have no gradients; where one would be needed, that is an `UnsupportedError`.
 
 - `ufunc.reduce` works for add, multiply, maximum, minimum, logaddexp, logical_and and logical_or;
   `ufunc.accumulate` for add and multiply; `ufunc.at` for add and subtract; `ufunc.outer` for all.

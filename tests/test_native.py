@@ -8,7 +8,7 @@ import pytest
 
 from chainrule import nn, ops, optim, train
 from chainrule.data import Examples
-from chainrule.errors import InputError, OptionError, UnsupportedError
+from chainrule.errors import DataError, InputError, OptionError, UnsupportedError
 from chainrule.tensor import Tensor
 from chainrule.train import native, noise
 from chainrule.train.network import table_network
@@ -211,7 +211,7 @@ def test_what_cannot_be_native_is_refused_with_the_reason_or_done_in_numpy() -> 
             r"Dropout\(0.5\) draws numbers of shape \(4, 2\), not some for each of 2",
         ),
         (lambda x: x @ w, Examples(X, LABELS), {}, "make it an nn.Module"),
-        (plain, Stream(), {}, "its rows are not in memory: Stream has no"),
+        (plain, Stream(), {}, "its rows are not arrays in memory: Stream has no"),
         (plain, Examples(X, LABELS), {"accumulate": 2}, "accumulates gradients"),
     ):
         parameters = model.parameters() if isinstance(model, nn.Module) else [w]
@@ -308,6 +308,8 @@ def test_a_number_of_a_category_that_is_not_there_is_an_error_in_native_code() -
 def test_native_code_is_chosen_by_the_amount_of_work() -> None:
     assert not native.Network().pays(run_of("no").optimizer, 100, 100, 100)
     assert native.Network().pays(run_of("no").optimizer, 100, 1, 1000)
+    # As many steps, of more rows.
+    assert [native.Network().pays(run_of("no").optimizer, 1000 * n, n, 1) for n in (1, 1000)] == [False, True]
     assert run_of("auto")._native is None
     assert run_of("auto", epochs=100_000)._native is not None
 
@@ -373,6 +375,16 @@ def test_loops_that_make_no_sense_are_refused() -> None:
         train.loop(squared, optim.Optimizer(model.parameters()), {"W": X})
     with pytest.raises(OptionError, match="Adam has no option 'momentum'"):
         train.loop(squared, "adam", {"W": X}, momentum=0.9)
+    with pytest.raises(OptionError, match="the learning rate must be a number above 0"):
+        train.loop(squared, "adam", {"W": X}, rate=lambda step: 0.1)  # type: ignore[arg-type]
+    for fitting in (
+        train.loop(squared, "adam", {"W": X}),
+        train.loop(nn.cross_entropy, optim.Optimizer(model.parameters()), model),
+    ):
+        with pytest.raises(OptionError, match="batch_size must be an integer of at least 1, not 0"):
+            fitting.run((X, X), batch_size=0)
+    with pytest.raises(DataError, match="one part is of type list; convert it with np.asarray"):
+        train.loop(squared, "adam", {"W": X}).run((X.tolist(), X.tolist()))
 
 
 # many epochs in one call, and code that is kept ------------------------------------------------------------------

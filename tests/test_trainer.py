@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from chainrule import nn, optim, train
 from chainrule.data import Examples, Mixture
-from chainrule.errors import DataError, ModelFileError, OptionError
+from chainrule.errors import DataError, InputError, ModelFileError, OptionError
 from chainrule.tensor import Tensor
 
 rng = np.random.default_rng(0)
@@ -108,6 +108,14 @@ def test_schedules_start_at_most_at_the_rate_and_stay_above_zero(name: str) -> N
 def test_amounts_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=f"{next(iter(options))} must be"):
         run_of(Examples(X, LABELS), **options)
+
+
+def test_what_is_no_source_and_what_is_no_optimizer_is_refused() -> None:
+    run = run_of(Examples(X, LABELS))
+    with pytest.raises(DataError, match=r"training part is of type tuple; give data.Examples"):
+        train.fit(run.model, (X, LABELS), loss=run.loss, optimizer=run.optimizer)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"optimizer must be an optim.Optimizer.* not 'adam'"):
+        train.fit(run.model, run.training, loss=run.loss, optimizer="adam")  # type: ignore[arg-type]
 
 
 def test_early_stopping_ends_the_training_and_the_best_weights_can_be_restored() -> None:

@@ -243,3 +243,49 @@ def test_tensors_as_arguments_give_tensors_with_history() -> None:
     g.sum().backward()
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.data, 6 * POINT)
+
+
+@pytest.mark.parametrize("argnums", ["x", 1.0, [0, 1], ("x",)])
+def test_argnums_are_positions(argnums: Any) -> None:
+    with pytest.raises(errors.InputError, match="argnums is the position of an argument"):
+        cr.grad(lambda x, y: (x * y).sum(), argnums)(POINT, POINT)
+
+
+def test_a_direction_has_the_shape_of_its_argument() -> None:
+    for directions in ((np.ones(1),), (np.ones(4),)):
+        with pytest.raises(errors.ShapeError, match="a tangent has shape"):
+            cr.hvp(lambda x: (x**2).sum(), (POINT,), directions)
+    with pytest.raises(errors.InputError, match="hvp: 1 primals, but 2 tangents"):
+        cr.hvp(lambda x: (x**2).sum(), (POINT,), (POINT, POINT))
+
+
+@pytest.mark.parametrize(
+    "through",
+    [
+        lambda x: np.exp(1j * x).real,
+        lambda x: np.imag(1j * x * x),
+        lambda x: np.abs(1 + 1j * x),
+        lambda x: np.angle(1 + 1j * x),
+        lambda x: (x.astype(complex) * x).astype(float),
+        lambda x: np.linalg.norm(1j * x),
+    ],
+)
+def test_no_gradient_is_lost_in_complex_numbers(through: Any) -> None:
+    def f(x: Any) -> Any:
+        return x.sum() + through(x).sum()
+
+    with pytest.raises(errors.UnsupportedError, match="complex"):
+        cr.grad(f)(POINT)
+    for traced in (lambda: cr.derive(f, POINT), lambda: cr.compile(cr.grad(f), backend="numpy")(POINT)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy's own, of imaginary parts that are dropped
+            with pytest.raises(errors.UnsupportedError):
+                traced()
+
+
+def test_complex_values_that_need_no_gradient_are_computed() -> None:
+    def f(x: Any) -> Any:
+        return (x * np.abs(np.exp(1j * x.detach()))).sum()
+
+    np.testing.assert_allclose(cr.grad(f)(POINT), np.ones(3))
+    assert np.imag(cr.Tensor(np.array([1 + 2j]))).tolist() == [2.0]

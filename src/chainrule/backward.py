@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import AnomalyError, FreedGraphError, ModifiedError, RuleError
+from chainrule.errors import AnomalyError, FreedGraphError, ModifiedError, RuleError, UnsupportedError
 from chainrule.inplace import Change, Seals, change_since, elements_at, latest, next_order, seal
 from chainrule.lines import Place, described_place
 from chainrule.modes import ANOMALY, mode
@@ -314,6 +314,15 @@ def unbroadcast(cotangent: Any, shape: Shape, node: Node) -> Any:
     xp = namespace_of(cotangent)
     summed = xp.sum(cotangent, axis=(*range(extra), *stretched))
     return xp.reshape(summed, shape) if stretched else summed
+
+
+def complex_refused(node: Node) -> UnsupportedError:
+    """The error for a result that is complex though a gradient is to go through it: the rules are those of reals."""
+    return UnsupportedError(
+        f"the result of {node.name} is complex, and there are no gradients through complex numbers here\n"
+        f"  applied at {node.line}\nCompute real and imaginary parts as two real arrays (np.cos(x) and np.sin(x) "
+        f"for np.exp(1j * x)), or pass t.detach() instead of the Tensor t if no gradient is wanted."
+    )
 
 
 def _freed(node: Node) -> str:

@@ -113,7 +113,8 @@ def note_change(array: Any, where: Place, before: np.ndarray | None = None, *, f
         change.replaced.append(Replaced(change.order, Part.of(array, owner), before))
     elif final:
         change.final = change.order
-        change.replaced.clear()
+        if change.replaced:
+            change.replaced = []
 
 
 def change_since(array: np.ndarray, order: int) -> Change | None:
@@ -153,32 +154,30 @@ Seals = tuple[tuple[np.ndarray, int], ...]
 
 
 def protected(
-    kept: tuple[Any, ...], kinds: tuple[int | None, ...], inputs: tuple[Any, ...]
+    kept: tuple[Any, ...], given: tuple[tuple[int, int], ...], inputs: tuple[Any, ...]
 ) -> tuple[tuple[Any, ...], Seals]:
     """The residuals, with the plain arrays among the inputs copied if they are small, and sealed if they are large.
 
-    `kinds` has the number of the input that a residual is, if it is one; of a variadic primitive it is all of them.
+    `given` has the place of each residual that is an input, and its number; of a variadic primitive it is all of them.
 
     >>> small, large = np.zeros(2), np.zeros(2000)
-    >>> (copy, same), ((sealed, _),) = protected((small, large), (0, 1), (small, large))
+    >>> (copy, same), ((sealed, _),) = protected((small, large), ((0, 0), (1, 1)), (small, large))
     >>> copy is small, same is large, sealed is large
     (False, True, True)
     """
     safe: list[Any] = list(kept)
-    seals: list[tuple[np.ndarray, int]] = []
-    for place, kind in enumerate(kinds):
-        if kind is None or kind < 0:
-            continue
+    seals: Seals = ()
+    for place, number in given:
+        array = inputs[number]
         if type(kept[place]) is tuple:
-            safe[place], more = protected(kept[place], tuple(range(len(inputs))), inputs)
+            safe[place], more = protected(kept[place], tuple((i, i) for i in range(len(inputs))), inputs)
             seals += more
-        elif type(inputs[kind]) is np.ndarray:
-            array = inputs[kind]
+        elif type(array) is np.ndarray:
             if array.nbytes <= COPIED:
                 safe[place] = array.copy("K")
             else:
-                seals.append((array, seal(array)))
-    return tuple(safe), tuple(seals)
+                seals += ((array, seal(array)),)
+    return tuple(safe), seals
 
 
 def seal(array: np.ndarray) -> int:

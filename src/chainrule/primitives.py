@@ -80,10 +80,11 @@ class Plan:
 
     `keep(out, arrays, parameters)` picks the residuals after the forward pass; `pull(g, xp, kept)` calls
     the rules and returns the cotangents of the needed inputs, in order. Both are generated as source: a
-    straight line of calls with nothing to decide while the network runs.
+    straight line of calls with nothing to decide while the network runs. `given` has the place of each residual that
+    is an input, and the number of the input.
     """
 
-    __slots__ = ("keep", "keeps_arrays", "kinds", "needed", "primitive", "pull", "source", "wants_xp")
+    __slots__ = ("given", "keep", "keeps_arrays", "kinds", "needed", "primitive", "pull", "source", "wants_xp")
 
     def __init__(self, primitive: Primitive, needed: tuple[int, ...]) -> None:
         self.primitive, self.needed = primitive, needed
@@ -94,6 +95,7 @@ class Plan:
         self.wants_xp = any("xp" in rule_names for _, rule_names, _ in calls)
         self.kinds = tuple(primitive.kind(n) for n in names)
         self.keeps_arrays = any(kind is not None for kind in self.kinds)
+        self.given = tuple((i, k) for i, k in enumerate(self.kinds) if k is not None and k >= 0)
         slots = {name: f"kept[{i}]" for i, name in enumerate(names)}
         kept = "".join(primitive.source_of(n) + ", " for n in names)
         lines = []

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy import ndarray
 
-from chainrule.backward import Hook, Node, Watch, first_bad, sweep
+from chainrule.backward import Hook, Node, Watch, complex_refused, first_bad, sweep
 from chainrule.changeable import Changeable, View, copied
 from chainrule.errors import (
     AnomalyError,
@@ -273,6 +273,8 @@ class Tensor(Changeable):
     ) -> dict[Node, Any]:
         """`sweep_from`, for this class of Tensors."""
         retain = create_graph if retain_graph is None else retain_graph
+        if not create_graph and type(g) in NUMPY_TYPES and type(self._data) in NUMPY_TYPES:
+            return sweep(node, g, sinks, deposit, None, retain)
         if not isinstance(self._data, Tensor):
             return self._swept(node, g, sinks, deposit, create_graph, retain)
         # A façade's tensor, which holds a Symbol: what the rules do is traced.
@@ -386,12 +388,14 @@ class Tensor(Changeable):
                 parents = _parents_of(plan, inputs)
             kept = plan.keep(out if plain else _as_it_is_now(out), arrays, parameters)
             if seals is not None and plan.keeps_arrays:
-                kept, seals = protected(kept, plan.kinds, inputs)
+                kept, seals = protected(kept, plan.given, inputs)
             where = place(_getframe(2))
             if primitive.outputs:
                 node = Node(plan, tuple(parents), kept, None, None, where)
             elif parents:
                 node = Node(plan, tuple(parents), kept, out.shape, out.dtype, where)
+                if (out.dtype.kind if plain else getattr(out.dtype, "kind", None)) == "c":
+                    raise complex_refused(node)
             if seals and node is not None:
                 node.watched().seals = seals
         if primitive.outputs:

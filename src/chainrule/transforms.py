@@ -109,11 +109,7 @@ def jvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tup
     >>> tangent
     array([2., 2.])
     """
-    check_arguments("jvp", primals=primals, tangents=tangents)
-    if len(primals) != len(tangents):
-        raise InputError(f"jvp: {len(primals)} primals, but {len(tangents)} tangents")
-    for primal, tangent in zip(primals, tangents, strict=True):
-        mapped(_checked_tangent, primal, tangent)
+    _check_directions("jvp", primals, tangents)
     nested = _nested((primals, tangents), {})
     with switched(on=RECORD | TRANSFORM):
         inputs, result = _called(f, tuple(range(len(primals))), primals, {})
@@ -155,7 +151,7 @@ def hvp(f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any
     >>> hvp(lambda x: (x**3).sum(), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))
     array([ 6., 12.])
     """
-    check_arguments("hvp", primals=primals, tangents=tangents)
+    _check_directions("hvp", primals, tangents)
     argnums = tuple(range(len(primals)))
 
     def along(*args: Any) -> Any:
@@ -250,6 +246,11 @@ def _called(
     """Call `f` with Tensors in the place of the arguments `argnums`; the Tensors and the result."""
     positions = argnums if isinstance(argnums, tuple) else (argnums,)
     for i in positions:
+        if not isinstance(i, (int, np.integer)):
+            raise InputError(
+                f"{_name(f)}: argnums is the position of an argument, such as 0, or a tuple of positions, but was "
+                f"given {argnums!r}"
+            )
         if not -len(args) <= i < len(args):
             raise InputError(
                 f"{_name(f)} is to be differentiated by positional argument {i}, but was called with {len(args)}"
@@ -399,6 +400,14 @@ def _checked_cotangent(out: Any, g: Any) -> Any:
             f"the cotangent has shape {np.shape(example_of(g))}, but the output {np.shape(example_of(out))}"
         )
     return g if is_array(g) else np.asarray(g, dtype=example_of(out).dtype)
+
+
+def _check_directions(caller: str, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> None:
+    check_arguments(caller, primals=primals, tangents=tangents)
+    if len(primals) != len(tangents):
+        raise InputError(f"{caller}: {len(primals)} primals, but {len(tangents)} tangents")
+    for primal, tangent in zip(primals, tangents, strict=True):
+        mapped(_checked_tangent, primal, tangent)
 
 
 def _checked_tangent(primal: Any, tangent: Any) -> None:

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,12 @@ VARIANTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "which result": (lambda x: (np.tanh(x * 2.0).sum(axis=0), x)[1] + 0.0, (X,)),
     "the order of arguments": (lambda x, y: x - y, (X, 2 * X)),
     "the other order": (lambda x, y: y - x, (X, 2 * X)),
+    "a zero": (lambda x: np.copysign(1.0, x * 0.0 + 0.0), (X,)),
+    "a negative zero": (lambda x: np.copysign(1.0, x * 0.0 + -0.0), (X,)),
+    "a slice": (lambda x: x[:, ::2] * 1.5, (X,)),
+    "another slice": (lambda x: x[:, ::-2] * 1.5, (X,)),
+    "the order of results": (lambda x: np.stack([x * 1.5, x], 0), (X,)),
+    "another order": (lambda x: np.stack([x, x * 1.5], 0), (X,)),
     "a derivative": (cr.grad(lambda x: np.tanh(x * 2.0).sum()), (X,)),
 }
 
@@ -172,7 +179,9 @@ def test_the_source_of_the_engine_and_the_processor_are_part_of_the_name(
     assert native._engine_key.__wrapped__() is None
     here = native._machine_key.__wrapped__()
     monkeypatch.setattr(native.llvm, "get_host_cpu_name", lambda: "i486")
-    assert native._machine_key.__wrapped__() != here
+    elsewhere = native._machine_key.__wrapped__()
+    monkeypatch.setitem(native._PASSES, "loop_unrolling", True)
+    assert len({here, elsewhere, native._machine_key.__wrapped__()}) == 3
 
 
 def test_a_function_that_numpy_computes_a_part_of_is_compiled_each_time(compilations: list[str]) -> None:
@@ -292,6 +301,21 @@ def test_threads_compile_at_once_while_others_are_collected() -> None:
     finally:
         gc.set_threshold(*before)
     assert not failures
+
+
+def test_code_lives_as_long_as_a_call_that_has_begun() -> None:
+    """Another thread may end a specialisation between two steps of a call."""
+    fast = compile(lambda x: np.sinh(x) * 3)
+    fast(X)
+    call, library = fast._newest().fast, weakref.ref(fast._newest().run.library)
+    del fast
+    making._KNOWN.clear()
+    gc.collect()
+    assert library() is not None
+    same(call((X,), {}), np.sinh(X) * 3)
+    del call
+    gc.collect()
+    assert library() is None
 
 
 SCATTERED = """

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from random_programs import INPUTS, OF_EVERY_LENGTH, decoded, described, run
 
 import chainrule as cr
+from chainrule import primitives
 from chainrule.graph.emit.numpy_buffers import build
 from chainrule.graph.simplification import simplified
 
@@ -78,6 +79,25 @@ def test_memory_is_reused() -> None:
     blocks = {a.__array_interface__["data"][0] for a in compiled.__globals__["pool"][0].arrays}
     assert len(blocks) == 1
     np.testing.assert_array_equal(compiled([x])[0], np.tanh(np.exp(np.sin(x) * 2) + 1) ** 3 - x)
+
+
+def test_a_users_primitive_may_return_its_input() -> None:
+    turned = primitives.elementwise("turned(x)", forward=lambda x: x, x=lambda g: -g)
+    x = np.linspace(-1, 1, 6)
+
+    def f(x: Any) -> Any:
+        y = x * 2
+        z = turned(y)
+        return np.exp(np.exp(np.sin(y))) * z, turned(x), turned(x * 3)
+
+    compiled = build(cr.trace(f, x))
+    first = compiled([x])
+    for found, expected in zip(first, f(x), strict=True):
+        np.testing.assert_allclose(found, expected)
+        assert not np.may_share_memory(found, x)
+    kept = [array.copy() for array in first]
+    compiled([x + 1])
+    assert [array.tobytes() for array in first] == [array.tobytes() for array in kept]
 
 
 def test_an_operand_that_is_still_needed_is_not_written_over() -> None:

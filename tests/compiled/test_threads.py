@@ -21,7 +21,7 @@ from chainrule.errors import InputError
 pytest.importorskip("llvmlite")
 llvm = pytest.importorskip("chainrule.graph.emit.llvm")
 from chainrule.graph.emit.llvm import kernel as kernel_module  # noqa: E402
-from chainrule.graph.emit.llvm import making, program, threads, turning  # noqa: E402
+from chainrule.graph.emit.llvm import making, native, program, threads, turning  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
 KERNEL = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1)}
@@ -126,6 +126,14 @@ def test_only_large_loops_are_shared() -> None:
     assert "ptr @part" not in small.llvm()
 
 
+def test_columns_are_summed_by_one_thread() -> None:
+    x = drawn(3000, 1001)
+    for axis, is_shared in ((0, False), (1, True)):
+        fast = cr.compile(lambda x: x.sum(axis=axis), cache=False)  # noqa: B023
+        fast(x)
+        assert ("for several threads" in fast.report()) is is_shared
+
+
 @pytest.mark.usefixtures("_everything_is_shared")
 def test_long_programs_share_too() -> None:
     f, arrays = PROGRAMS["long program"]
@@ -194,6 +202,30 @@ def test_a_fork_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     worker.join()
     assert os.waitpid(child, 0)[1] == 0
     assert [a.tobytes() for a in kernel(arrays)] == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_while_another_thread_compiles() -> None:
+    """The child has no such thread, and can compile nevertheless."""
+    is_busy = threading.Event()
+
+    def work() -> None:
+        with native._LOCK:
+            is_busy.set()
+            time.sleep(0.1)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    is_busy.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a process with threads forks
+        child = os.fork()
+    if child == 0:
+        os._exit(not native._LOCK.acquire(timeout=5))
+    worker.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert native._LOCK.acquire(timeout=5)
+    native._LOCK.release()
 
 
 WITHOUT_MEMORY = """

@@ -11,6 +11,7 @@ import pytest
 import chainrule as cr
 
 llvm = pytest.importorskip("chainrule.graph.emit.llvm")
+from chainrule.graph.emit.llvm import program, turning  # noqa: E402
 
 SHAPES = [(8, 8), (64, 64), (64, 10), (9, 17), (37, 53), (4, 16), (3, 40), (1, 100), (200, 301), (0, 100)]
 DTYPES = [np.float32, np.float64, np.int64, np.int32, np.int16, np.uint8, bool]
@@ -35,6 +36,25 @@ def test_every_element_arrives_bit_by_bit(shape: tuple[int, ...], dtype: Any) ->
     assert found.tobytes() == x.T.tobytes()
     if min(shape) >= 8:
         assert re.search(r"shufflevector <[48] x", text)
+
+
+@pytest.mark.parametrize("shape", [(9, 17), (64, 11), (37, 53), (16, 16)], ids=str)
+def test_loops_that_threads_share_copy_each_element_once(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    loops = turning.Blocks.loops
+
+    def noted(self: Any) -> Any:
+        for share, write in loops(self):
+            shares.append(share)
+            yield share, write
+
+    monkeypatch.setattr(turning.Blocks, "loops", noted)
+    monkeypatch.setattr(program, "WORTH_THREADS", 0)
+    _, text = turned(drawn(shape, np.float64), (1, 0))
+    assert sum(shares) == pytest.approx(1)
+    assert len(shares) == text.count("define internal") == 1 + sum(n % 4 > 0 for n in shape)
 
 
 @pytest.mark.parametrize("axes", [(0, 2, 1), (2, 1, 0), (1, 2, 0), (1, 0, 2), (2, 0, 1)], ids=str)

@@ -307,3 +307,13 @@ def test_a_function_that_cannot_be_called_with_the_arguments() -> None:
         check(loss, [W, b], by_hand)
     with pytest.raises(InputError, match=r"\(b\) cannot be called with 2 arguments: too many"):
         check(loss, (W, b), lambda b: b)
+
+
+def test_a_parameter_of_ones_is_moved_to_other_points() -> None:
+    def cubes(w: Any) -> Any:
+        return (w**3).sum()
+
+    wrong = check(cubes, (np.ones(3),), lambda w: 3 * w)
+    right = check(cubes, (np.ones(3),), lambda w: 3 * w**2)
+    assert (wrong.ok, right.ok) == (False, True)
+    assert not right.notes

@@ -358,7 +358,7 @@ def _report(
 def _tell_files(job: Job, training: TableTraining, interrupted: bool) -> None:
     kind = "ROC" if isinstance(training.parts.preparation.target, ClassTarget) else "predicted against true"
     click.echo(f"saved {job.files.model} and {job.files.curve} (loss curve, {kind}, importance)")
-    if job.board:
+    if job.board and not job.board.failed:
         click.echo(f"see the run with: tensorboard --logdir {shlex.quote(str(job.board.folder))}")
     if interrupted:
         again = ["chainrule", "train", "--resume", str(job.files.checkpoint)]

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiled.specialisation import Specialisation, as_it_is
+from chainrule.compiled.arguments import difference, is_constant, key_of, makers_of, prepared, without_history
+from chainrule.compiled.specialisation import Specialisation
 from chainrule.compiled.state import AddedError, State, is_at, made_pure
 from chainrule.compiled.surroundings import Name, names_outside
 from chainrule.compiled.verification import agree, verify
 from chainrule.errors import InputError, UnsupportedError
 from chainrule.graph.ir import Graph, Literal
 from chainrule.graph.notes import selections_by_value
+from chainrule.graph.rewriting import REREAD
 from chainrule.graph.simplification import simplified
 from chainrule.graph.stepping import settled
 from chainrule.graph.surroundings import Held, Path, Snapshot, numbers_read
@@ -29,10 +31,9 @@ from chainrule.graph.tracing import Traced, is_traced, name_of
 from chainrule.graph.tracing import traced as trace_once
 from chainrule.lines import described_place
 from chainrule.namespace import is_array
-from chainrule.operators import Operators, data_of, example_of
+from chainrule.operators import Operators, example_of
 from chainrule.tensor import Tensor
-from chainrule.trees import children, leaves, mapped
-from chainrule.typing import Tree
+from chainrule.trees import leaves, mapped
 
 logger = logging.getLogger("chainrule")
 
@@ -119,7 +120,7 @@ class Compiled:
                 if self._began:
                     raise
                 self._began = True  # the first call of a step makes the memory that later ones find
-                return mapped(_without_history, self.function(*args, **kwargs))
+                return mapped(without_history, self.function(*args, **kwargs))
             # After a compilation the next call comes here again, and so ends the row of compilations.
             self._fast = _missing if is_new else found.fast
         verifying = is_new and os.environ.get("CHAINRULE_VERIFY", "0") not in ("", "0")
@@ -129,7 +130,7 @@ class Compiled:
             try:
                 result = found.slow(args, kwargs)
             except IndexError:  # it says what is wrong, if anything is
-                return mapped(_without_history, self.function(*args, **kwargs))
+                return mapped(without_history, self.function(*args, **kwargs))
         if verifying:
             self._verify(found.state, before, args, kwargs, result)
         return result
@@ -151,7 +152,7 @@ class Compiled:
             state.put(after)
 
     def _specialisation(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Specialisation, bool]:
-        key = _key((args, kwargs))
+        key = key_of((args, kwargs))
         found = self._known.get(key)
         if found is not None and found.is_current():
             self._in_a_row.clear()
@@ -168,7 +169,7 @@ class Compiled:
         self._in_a_row.append(key)
         if len(self._in_a_row) != MANY:
             return
-        changes = _difference(self._in_a_row[-2], self._in_a_row[-1])
+        changes = difference(self._in_a_row[-2], self._in_a_row[-1])
         warnings.warn(
             f"{name_of(self.function)} was compiled {MANY} times in a row: {changes}. Each new shape, and each new "
             f"value of an argument that is neither an array nor a float, is compiled for; pad arrays to one shape, "
@@ -183,7 +184,11 @@ class Compiled:
         names = names_outside(self.function, *(leaf for leaf in leaf_values if not is_traced(leaf)))
         args, given = prepared((args, kwargs))
         results: list[Any] = []
-        graph, state = made_pure(self._traced(args, given, results))
+        token = REREAD.set(frozenset(id(n.value) for n in names if isinstance(n.value, np.ndarray)))
+        try:
+            graph, state = made_pure(self._traced(args, given, results))
+        finally:
+            REREAD.reset(token)
         kinds = [type(leaf) for leaf in leaf_values if is_traced(leaf)]
         after = len(kinds) - sum(is_traced(leaf) for _, leaf in leaves(given))
         kinds[after:after] = [
@@ -375,106 +380,3 @@ def _fixed(graph: Graph) -> list[Any]:
     """The numbers that a trace has fixed: literals, and arrays that were not found but made."""
     literals = [a.key for e in graph.equations for a in e.inputs if isinstance(a, Literal)]
     return [*literals, *((c.shape, c.value.tobytes()) for c in graph.constants)]
-
-
-# arguments -------------------------------------------------------------------------------------------------------
-
-
-def prepared(tree: Tree) -> Tree:
-    """The arguments as they are traced: plain arrays; floats of the precision that the arrays have."""
-    dtypes = [example_of(leaf).dtype for _, leaf in leaves(tree) if hasattr(leaf, "dtype")]
-    arrays = [dtype for dtype in dtypes if dtype.kind == "f"]
-    real = np.result_type(*arrays) if arrays else np.dtype(float)
-
-    def one(leaf: Any) -> Any:
-        if isinstance(leaf, float) and not isinstance(leaf, np.generic):
-            return np.asarray(leaf, real)
-        if is_constant(leaf):
-            return leaf
-        return np.asarray(data_of(leaf)) if is_traced(leaf) else leaf
-
-    return mapped(one, tree)
-
-
-def _key(tree: Tree) -> Any:
-    """What the arguments of two calls have in common if they share a specialisation."""
-    parts = None if tree is None else children(tree)
-    if parts is not None:
-        return (type(tree), *((name, _key(part)) for name, part in parts))
-    if isinstance(tree, float) and not isinstance(tree, np.generic):
-        return float
-    if is_traced(tree):
-        array = example_of(tree)
-        known = (tuple(array.shape), np.dtype(array.dtype).newbyteorder("=").str)
-        return (*known, type(tree)) if isinstance(tree, Operators) else known
-    if isinstance(tree, (bool, int, str, bytes, type(None))):
-        return (type(tree), tree)
-    return _Identity(tree)
-
-
-def is_constant(leaf: Any) -> bool:
-    """Whether a leaf is a façade's tensor around an array, from which no gradient is wanted."""
-    return _is_of_a_facade(leaf) and leaf._node is None and type(leaf._data) is np.ndarray
-
-
-def makers_of(result: Tree) -> Tree | None:
-    """For each leaf of a result, what makes it of an array where it was a façade's tensor; None where none was."""
-    if not any(_is_of_a_facade(leaf) for _, leaf in leaves(result)):
-        return None
-    return mapped(lambda leaf: leaf._wrapped if _is_of_a_facade(leaf) else as_it_is, result)
-
-
-def _without_history(leaf: Any) -> Any:
-    """The leaf of an eager result as compiled code would return it."""
-    if _is_of_a_facade(leaf):
-        return leaf.detach()
-    return data_of(leaf)
-
-
-def _is_of_a_facade(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf._keeps_its_class
-
-
-class _Identity:
-    """An object that equals itself only."""
-
-    __slots__ = ("of",)
-
-    def __init__(self, of: Any) -> None:
-        self.of = of
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.of is self.of
-
-    def __hash__(self) -> int:
-        return id(self.of)
-
-    def __repr__(self) -> str:
-        return f"<{type(self.of).__name__}>"
-
-
-def _difference(before: Any, after: Any, path: str = "") -> str:
-    """What changed between the arguments of two calls."""
-    if before == after:
-        return "the same shapes, but arrays or numbers outside of the function were replaced"
-    nested = [
-        isinstance(k, tuple) and k and isinstance(k[0], type) and all(_is_part(p) for p in k[1:])
-        for k in (before, after)
-    ]
-    if all(nested) and len(before) == len(after):
-        for (name, one), (_, other) in zip(before[1:], after[1:], strict=True):
-            if one != other:
-                return _difference(one, other, path + name)
-    return f"argument {path.removeprefix('[0]') or path} changed from {_described(before)} to {_described(after)}"
-
-
-def _is_part(part: Any) -> bool:
-    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)
-
-
-def _described(key: Any) -> str:
-    if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], tuple):
-        return f"{np.dtype(key[1])} of shape {key[0]}"
-    if isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], type):
-        return repr(key[1])
-    return repr(key)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiled.function import prepared, traced
+from chainrule.compiled.arguments import prepared
+from chainrule.compiled.function import traced
 from chainrule.errors import InputError, ShapeError, UnsupportedError
 from chainrule.graph.ir import Graph
 from chainrule.graph.tracing import Traced, is_traced, name_of

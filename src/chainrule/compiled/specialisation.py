@@ -96,7 +96,8 @@ class Specialisation:
 
     def _entered(self, source: Source, arrays: list[str], enter: Callable[..., Any]) -> list[str]:
         """Enter native code, which checks the arrays itself; the names of the results."""
-        kernel: Any = self.run
+        # Its code and memory outlive a call, though another thread may end this specialisation meanwhile.
+        kernel: Any = source.scope.setdefault("kernel", self.run)
         # The arrays themselves, so that changes in place are seen; one that is not contiguous is a miss.
         constants = [source.new(array, "constant") for array in kernel.found]
         made: list[str] = []

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.cells import MISSING, Distinct, Numbers, cleaned
+from chainrule.data.cells import MISSING, Distinct, Numbers, cleaned, parse_number
 from chainrule.data.dialect import Dialect
 from chainrule.data.frames import library
 from chainrule.errors import DataError
@@ -18,8 +20,14 @@ from chainrule.errors import DataError
 READ = 1 << 23
 """Bytes that polars parses at a time."""
 
+AHEAD = 2
+"""Blocks that are parsed while an earlier one is used."""
+
 WORDS = sorted({word for text in MISSING for word in (text, text.upper(), text.title())} - {""})
 """How a missing value is usually written; polars is told these, and any other spelling is read as text first."""
+
+OTHER_DIGITS = r"[\p{Nd}--0-9]"
+"""Those of other scripts: Python reads them as numbers, and polars does not."""
 
 
 class UnevenLinesError(Exception):
@@ -40,7 +48,7 @@ def csv_parts(
     language = _Language(dialect, width, numeric)
     try:
         part = _Part(language)
-        for block in _parts_of_lines(path, language, rows, start):
+        for block in _ahead(_parts_of_lines(path, language, rows, start), language):
             part.add(block)
             if part.rows == rows:
                 yield part.cells
@@ -77,7 +85,12 @@ class PartCells:
         found = texts.cast(polars.Float64, strict=False)
         unread = found.is_null() | wrong
         values = np.where((missing | unread).to_numpy(), np.nan, found.fill_null(0.0).to_numpy())
-        return Numbers(values, (unread & ~missing).to_numpy())
+        other = (unread & ~missing).to_numpy(writable=True)
+        for row in np.flatnonzero(other & stripped.str.contains(OTHER_DIGITS).to_numpy()):
+            number = parse_number(series[int(row)], decimal_comma)
+            if number is not None:
+                values[row], other[row] = number, False
+        return Numbers(values, other)
 
     def distinct(self) -> Distinct:
         """The different cells, without spaces around them, ``""`` where a value is missing; and each row's."""
@@ -149,7 +162,7 @@ class _Part:
         """Parse more lines."""
         ways = self.language.ways
         try:
-            self._frames.append(self.language.frame(block, ways[0]))
+            self._frames.append(block.frame(self.language))
         except self.polars.exceptions.PolarsError as error:
             if len(ways) == 1:
                 raise UnevenLinesError from error
@@ -160,7 +173,7 @@ class _Part:
                 self.add(one)
             return
         if len(ways) > 1:
-            self._blocks.append(block)
+            self._blocks.append(block._replace(coming=None))
         self.rows += block.lines
 
     @cached_property
@@ -197,10 +210,22 @@ def _require_even(block: _Lines, height: int, language: _Language) -> None:
 
 
 class _Lines(NamedTuple):
-    """A block of whole lines."""
+    """A block of whole lines; perhaps one that a thread is parsing, in a way that polars was told."""
 
     text: bytes
     lines: int
+    coming: Future[Any] | None = None
+    way: dict[str, Any] | None = None
+
+    def frame(self, language: _Language) -> Any:
+        """As a DataFrame, in the way that is now the fastest.
+
+        Raises:
+            UnevenLinesError, or what polars raises.
+        """
+        if self.coming is not None and self.way is language.ways[0]:
+            return self.coming.result()
+        return language.frame(self, language.ways[0])
 
     def cut(self, lines: int) -> tuple[_Lines, _Lines]:
         """The first so many lines, and the rest."""
@@ -213,6 +238,18 @@ class _Lines(NamedTuple):
 
 
 _NOTHING = _Lines(b"", 0)
+
+
+def _ahead(blocks: Iterator[_Lines], language: _Language) -> Iterator[_Lines]:
+    """The same blocks; while one is used, threads parse the next ones."""
+    waiting: deque[_Lines] = deque()
+    with ThreadPoolExecutor(AHEAD) as threads:
+        for block in blocks:
+            way = language.ways[0]
+            waiting.append(block._replace(coming=threads.submit(language.frame, block, way), way=way))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft()
+        yield from waiting
 
 
 def _parts_of_lines(path: Path, language: _Language, rows: int, start: int) -> Iterator[_Lines]:
@@ -232,22 +269,21 @@ def _parts_of_lines(path: Path, language: _Language, rows: int, start: int) -> I
 
 def _whole_lines(path: Path, language: _Language) -> Iterator[_Lines]:
     """The file below the header in blocks that end with a line: polars would map all of it into memory."""
-    rest = b""
     with path.open("rb") as file:
-        file.seek(len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0)
+        start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+        file.seek(start)
         if language.dialect.header:
             _require_even(_Lines(file.readline(), 1), 1, language)
-        while block := file.read(READ):
-            end = block.rfind(b"\n") + 1
-            if end:
-                # Joined, not sliced twice: copies of the text are what reading takes beside parsing.
-                lines = b"".join((rest, memoryview(block)[:end]))
-                yield _Lines(lines, _newlines(lines))
-                rest = block[end:]
-            else:
-                rest += block
-    if rest:
-        yield _Lines(rest, 1)
+            start = file.tell()
+        while True:
+            # First where the last line ends: text that is cut or joined is copied.
+            file.seek(start + READ)
+            end = start + READ + len(file.readline())
+            file.seek(start)
+            if not (text := file.read(end - start)):
+                return
+            start += len(text)
+            yield _Lines(text, _newlines(text) + (text[-1:] != b"\n"))
 
 
 def _newlines(text: bytes) -> int:

@@ -303,7 +303,7 @@ def _another(value: Any, rng: np.random.Generator) -> Any:
     array = np.asarray(value)
     if array.dtype.kind != "f":
         return rng.permutation(array.ravel()).reshape(array.shape) if array.size > 1 else array
-    if array.size > 1 and np.isin(array, (0.0, 1.0, -1.0)).all() and array.any():
+    if np.isin(array, (0.0, 1.0, -1.0)).all() and len(np.unique(array)) > 1:
         return rng.permutation(array, axis=0)  # labels, one-hot rows, masks
     if array.size > 1 and len(np.unique(array)) == 2 and 0.0 in array:
         return rng.permutation(array, axis=0)  # a mask that is scaled

@@ -70,7 +70,8 @@ class Network(CallbackSupportMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on `X` of shape (rows, features) and `y`; a row of weight 2 counts as two rows.
 
-        With `warm_start`, training goes on from the weights of the last call.
+        With `warm_start`, training goes on from the weights of the last call. Its curves, its best loss and what it
+        waits for an improvement begin anew; those of scikit-learn's MLP go on.
         """
         self._check_parameters()
         if self.solver == "lbfgs" and self.early_stopping:

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
-from chainrule.backward import Cotangents, Node, fitted
+from chainrule.backward import Cotangents, Node, complex_refused, fitted
 from chainrule.graph.ir import Atom, Equation, Graph, Literal, Variable, replaced
 from chainrule.graph.recognition import recognised
 from chainrule.graph.recording import Trace, current
 from chainrule.graph.symbols import Symbol
 from chainrule.modes import RECORD, switched
-from chainrule.namespace import is_floating
 from chainrule.rules.elementwise import where
 from chainrule.typing import Shape
 
@@ -164,6 +163,9 @@ class Sweep:
             return
         plan = primitive.plan(len(equation.inputs), mask)
         several = primitive.outputs
+        made_from = Node(plan, (), None, None if several else equation.output.shape, None, equation.place)
+        if not several and equation.output.dtype.kind == "c":
+            raise complex_refused(made_from)
         results = tuple(self._symbol_of(v) for v in equation.outputs)
         parameters = {n: replaced(p, self._array) for n, p in equation.parameters.items()}
         kept = plan.keep(
@@ -175,7 +177,6 @@ class Sweep:
         untaken = None if several else self.untaken.get(equation.output)
         if untaken is not None and primitive.elementwise and not _keeps_zero(equation):
             found = tuple(c if c is None else where(untaken, np.zeros(()), c) for c in found)
-        made_from = Node(plan, (), None, None if several else equation.output.shape, None, equation.place)
         for index, parent, cotangent in zip(plan.needed, parents, found, strict=True):
             if cotangent is not None and isinstance(parent, Variable):
                 passed = self._left_out(equation, index, untaken, parent.shape)
@@ -231,7 +232,7 @@ def _active(equations: Iterable[Equation], by: Iterable[Variable]) -> set[Atom]:
     active: set[Atom] = set(by)
     for equation in equations:
         if equation.primitive.differentiable and active.intersection(equation.inputs):
-            active.update(v for v in equation.outputs if is_floating(v.value))
+            active.update(v for v in equation.outputs if v.dtype.kind in "fc")
     return active
 
 

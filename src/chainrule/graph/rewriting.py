@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,6 +33,10 @@ Rules: TypeAlias = Mapping[str, Iterable[Rule]]
 """The rules by the name of the primitive; those under "" are tried for every one."""
 
 
+REREAD: ContextVar[frozenset[int]] = ContextVar("reread", default=frozenset())
+"""The arrays, by id, that the graph's code reads at each call: no rule may decide by what is in them now."""
+
+
 class Builder:
     """A graph under construction."""
 
@@ -50,7 +55,7 @@ class Builder:
 
     def is_constant(self, atom: Any) -> bool:
         """Whether a value is an array that the function found, and nobody changes or differentiates by."""
-        if not isinstance(atom, Variable) or atom.is_parameter:
+        if not isinstance(atom, Variable) or atom.is_parameter or _is_reread(atom.value):
             return False
         return atom in self.given or atom in self.constants
 
@@ -206,3 +211,13 @@ def _key_of(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return (type(value).__name__, *(_key_of(part) for part in value))
     return repr(value)
+
+
+def _is_reread(array: Any) -> bool:
+    """Whether an array, or one that it is a view of, is among those that are read at each call."""
+    arrays = REREAD.get()
+    while arrays and isinstance(array, np.ndarray):
+        if id(array) in arrays:
+            return True
+        array = array.base
+    return False

@@ -87,8 +87,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         x, nan=nan, posinf=posinf, neginf=neginf
     ),
     "sinc": lambda x: ops.sinc(x),
-    "real": lambda val: val,
-    "imag": lambda val: ops.zeros_like(val),
+    "real": lambda val: val.real,
+    "imag": lambda val: ops.zeros_like(val.real),
     "real_if_close": lambda a: a,
     "unwrap": _unwrap,
     "where": _where,

@@ -60,7 +60,7 @@ class Optimizer:
     ) -> None:
         self.rule = rule(name)
         self.parameters = _checked_parameters(parameters)
-        self.rate = _checked_rate(self.rule.rate if rate is None else rate)
+        self.rate = checked_rate(self.rule.rate if rate is None else rate)
         self.options = _checked_options(self.rule.title, self.rule.options, options)
         self.states: list[State] = [self.rule.first_state(one.data, self.options) for one in self.parameters]
 
@@ -99,7 +99,7 @@ class Optimizer:
             if np.shape(saved[name]) != np.shape(value):
                 shapes = f"{np.shape(saved[name])} in the saved state, but {np.shape(value)} here"
                 raise OptimizerStateError(f"{name} has shape {shapes}")
-        self.rate = _checked_rate(saved["rate"])
+        self.rate = checked_rate(saved["rate"])
         for position, state in enumerate(self.states):
             self.states[position] = {
                 name: _like(value, saved[f"{position}.{name}"]) for name, value in state.items()
@@ -127,7 +127,12 @@ def _checked_parameters(parameters: Iterable[Tensor]) -> list[Tensor]:
     return found
 
 
-def _checked_rate(rate: Any) -> float:
+def checked_rate(rate: Any) -> float:
+    """A learning rate as a number; OptionError for anything else.
+
+    >>> checked_rate(1), checked_rate(np.float32(0.5))
+    (1.0, 0.5)
+    """
     if not isinstance(rate, int | float | np.number) or not 0 < rate < math.inf:
         raise OptionError(f"the learning rate must be a number above 0, not {rate!r} (0.01 is a usual start)")
     return float(rate)

@@ -12,9 +12,12 @@ from chainrule import optim
 from chainrule.compiled import NativeLoop
 from chainrule.data import Examples
 from chainrule.errors import DataError, InputError, OptionError
+from chainrule.namespace import is_array
 from chainrule.nn import Module
 from chainrule.optim import Optimizer, Rule
+from chainrule.optim.optimizer import checked_rate
 from chainrule.train.native import NativeSteps, counted
+from chainrule.train.training import check_amount
 from chainrule.transforms import value_and_grad
 from chainrule.trees import leaves, mapped
 from chainrule.typing import Tree
@@ -34,7 +37,8 @@ def loop(
     its `rate` and `options`. Or `params` is an `nn.Module`, `loss` a function (output, targets), and `optimizer` an
     `Optimizer` of its parameters. `loop.run(data, …)` trains; it returns the loss of each step.
 
-    Raises OptionError for an unknown rule, UnsupportedError for a loss that cannot be traced.
+    Raises OptionError for an unknown rule, or a rate or batch size that is none; DataError for data that are no
+    arrays; UnsupportedError for a loss that cannot be traced.
 
     >>> x = np.linspace(-1, 1, 40)[:, None]
     >>> fitting = loop(lambda w, x, y: ((x @ w - y) ** 2).mean(), "sgd", np.zeros((1, 1)), rate=0.5)
@@ -67,7 +71,7 @@ class Loop:
     ) -> None:
         params = mapped(np.asarray, params)
         states = [counted(rule.first_state(p, options)) for _, p in leaves(params)]
-        self._state = {"params": params, "states": states, "rate": np.asarray(rate, np.float64)}
+        self._state = {"params": params, "states": states, "rate": np.asarray(checked_rate(rate), np.float64)}
         self._step = _step(loss, rule, options)
         self._native: NativeLoop | None = None
         self._data: tuple[Any, ...] = ()
@@ -90,7 +94,14 @@ class Loop:
         `shuffle` is a seed or a generator for the order of rows; None keeps it. Rows that do not fill a batch
         form a smaller one at the end of each epoch. After Ctrl-C the parameters are those of the last finished step.
         """
+        check_amount("batch_size", batch_size)
         data = tuple(data) if isinstance(data, tuple | list) else (data,)
+        for part in data:
+            if not is_array(part):
+                raise DataError(
+                    f"loop.run takes data as arrays, such as (X, y), but one part is of type {type(part).__name__}; "
+                    f"convert it with np.asarray"
+                )
         if self._native is None or len(data) != len(self._data) or any(map(_is_other, data, self._data)):
             state = self._state if self._native is None else self._native.state
             self._native, self._data = NativeLoop(self._step, state, data), data
@@ -143,6 +154,7 @@ class ModuleLoop:
         shuffle: int | np.random.Generator | None = None,
     ) -> NDArray[Any]:
         """Train on `data`, features and targets of equal length; returns the loss of each step."""
+        check_amount("batch_size", batch_size)
         if not isinstance(data, tuple | list) or len(data) not in (2, 3):
             raise DataError("train.loop of a module takes data=(features, targets), or with weights of rows")
         examples = Examples(*data)

@@ -1,15 +1,18 @@
-"""TensorBoard: a callback that writes what it draws, in the event files of `tensorboardX`.
+"""TensorBoard: a callback that writes what it draws, in event files, by `tensorboardX`.
 
-No thread writes in the background, as one does in that package's `SummaryWriter`: where a disk is full, the training
-is told, and does not wait for ever.
+No thread writes in the background, as one does in that package's `SummaryWriter`, which waits for ever where a disk is
+full.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import platform
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +20,8 @@ from chainrule.errors import OptionError, OutputError
 from chainrule.nn import Module
 from chainrule.train.files import make_folder, require_writable
 from chainrule.train.training import Epoch
+
+logger = logging.getLogger("chainrule")
 
 HISTOGRAMS = 20
 """About how often in a run the parameters are counted into histograms: that takes longer than a small epoch."""
@@ -32,17 +37,20 @@ class TensorBoard:
 
     For each epoch, the training and validation loss, the rate and the metric; for about `HISTOGRAMS` epochs, the
     distribution of each parameter of `model`; once, `texts` by their names. A run that is continued from a checkpoint
-    goes on in the same folder: what an earlier one wrote of the same epochs is replaced.
+    goes on in the same folder: what an earlier one wrote of the same epochs is replaced. What cannot be written while
+    a network is trained, because the disk is full, does not end the training: a warning is logged, once, and nothing
+    more is written.
 
     Attributes:
         folder: where the event file goes; made with the first epoch. Each run needs its own.
         model: whose parameters are counted; None for none.
         score_name: what the metric is called.
         texts: notes by their names, such as the settings of the run, in Markdown.
+        failed: whether something could not be written.
 
     Raises:
         OptionError: tensorboardX is not there.
-        OutputError: the folder cannot be written to; also later, when the disk is full.
+        OutputError: the folder cannot be written to.
 
     >>> import tempfile
     >>> from chainrule import data, nn, optim, train
@@ -67,30 +75,32 @@ class TensorBoard:
         self.score_name, self.texts = score_name, dict(texts or {})
         self._library = _library()
         require_writable(self.folder)
-        self._events: Any = None
+        self.failed = False
+        self._records: Any = None
         self._flushed = 0.0
 
     def __call__(self, epoch: Epoch) -> None:
         """Write what is known of an epoch."""
+        if self.failed:
+            return
         try:
-            if self._events is None:
+            if self._records is None:
                 self._begin(epoch.number)
             for summary in self._summaries(epoch):
                 self._write(epoch.number, summary=summary)
             if epoch.number == epoch.epochs or time.perf_counter() - self._flushed > EVERY:
                 self._flush()
-        except OSError as error:
-            raise self._refused(error) from error
+        except (OSError, OutputError) as error:
+            self._give_up(error)
 
     def close(self) -> None:
         """Write the rest, and close the file."""
-        if self._events is None:
-            return
+        records, self._records = self._records, None
         try:
-            self._events.close()
+            if records is not None:
+                records.close()
         except OSError as error:
-            raise self._refused(error) from error
-        self._events = None
+            self._give_up(error)
 
     def __enter__(self) -> Self:
         return self
@@ -119,11 +129,11 @@ class TensorBoard:
 
     def _begin(self, step: int) -> None:
         make_folder(self.folder)
-        # Its name has the second in which it begins: two runs need more to tell them apart.
-        own = f".{os.getpid()}.{time.perf_counter_ns()}"
-        self._events = self._library.event_file_writer.EventsWriter(
-            str(self.folder.absolute() / "events"), own
-        )
+        # Two runs that begin in the same second, on machines that share the folder, have files of their own.
+        own = f"{time.time():.0f}.{platform.node()}.{os.getpid()}.{time.perf_counter_ns()}"
+        path = self.folder.absolute() / f"events.out.tfevents.{own}"
+        self._records = self._library.record_writer.RecordWriter(str(path))
+        self._write(step=0, file_version="brain.Event:2")
         # From here on this run counts, whatever another has written into the folder.
         log = self._library.proto.event_pb2.SessionLog
         self._write(step, session_log=log(status=log.START))
@@ -133,16 +143,19 @@ class TensorBoard:
 
     def _write(self, step: int, **content: Any) -> None:
         event = self._library.proto.event_pb2.Event(wall_time=time.time(), step=step, **content)
-        self._events.write_event(event)
+        self._records.write(event.SerializeToString())
 
     def _flush(self) -> None:
-        self._events.flush()
+        self._records.flush()
         self._flushed = time.perf_counter()
 
-    def _refused(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self.folder}: what TensorBoard shows cannot be written: {error.strerror or error}"
-        )
+    def _give_up(self, error: OSError | OutputError) -> None:
+        self.failed, records, self._records = True, self._records, None
+        with suppress(OSError):
+            if records is not None:
+                records.close()
+        reason = getattr(error, "strerror", None) or error
+        logger.warning("%s: what TensorBoard shows is not written any more: %s", self.folder, reason)
 
 
 def _is_counted(epoch: Epoch) -> bool:
@@ -153,8 +166,8 @@ def _is_counted(epoch: Epoch) -> bool:
 def _library() -> Any:
     """The package tensorboardX, which takes longer to import than a small network to train."""
     try:
-        import tensorboardX.event_file_writer
         import tensorboardX.proto.event_pb2
+        import tensorboardX.record_writer
         import tensorboardX.summary
     except ImportError as error:
         raise OptionError('TensorBoard needs tensorboardX: pip install "chainrule[tensorboard]"') from error

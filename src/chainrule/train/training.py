@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import Examples, Source, WindowedSource
-from chainrule.errors import DataError, DivergedError, OptionError, UnsupportedError
+from chainrule.errors import DataError, DivergedError, InputError, OptionError, UnsupportedError
 from chainrule.modes import no_grad
 from chainrule.nn import Module
 from chainrule.optim import Optimizer, Schedule, clip_norm, schedule
@@ -107,13 +107,19 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "accumulate"):
-            amount = getattr(self, name)
-            if isinstance(amount, bool) or not isinstance(amount, int | np.integer) or amount < 1:
-                raise OptionError(f"{name} must be an integer of at least 1, not {amount!r}")
+            check_amount(name, getattr(self, name))
         if self.clip is not None and not 0 < self.clip < math.inf:
             raise OptionError(f"clip must be a number above 0, not {self.clip!r}: the longest gradient")
+        if not isinstance(self.optimizer, Optimizer):
+            raise InputError(
+                f"optimizer must be an optim.Optimizer(model.parameters(), …), not {self.optimizer!r}"
+            )
         for name in ("training", "validation"):
             part = getattr(self, name)
+            if type(part) in (tuple, list) or isinstance(part, np.ndarray):
+                raise DataError(
+                    f"the {name} part is of type {type(part).__name__}; give data.Examples(features, targets)"
+                )
             if isinstance(part, Examples) and not part.rows:
                 raise DataError(f"the {name} part has no rows")
         self.rate = self.optimizer.rate
@@ -270,7 +276,8 @@ def fit(
 
     Raises:
         OptionError: an amount below 1.
-        DataError: a part without rows.
+        InputError: what should be the optimizer is none.
+        DataError: a part without rows, or that is no Examples.
         DivergedError: the loss became infinite or NaN.
 
     >>> from chainrule import nn
@@ -291,6 +298,18 @@ def fit(
     """
     order = np.random.default_rng(generator) if shuffle else None
     return Training(model, training, validation, loss, optimizer, order=order, **options).run(callbacks)
+
+
+def check_amount(name: str, amount: object) -> None:
+    """Raise OptionError for what is no number of epochs, rows or steps.
+
+    >>> check_amount("batch", 0)
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.OptionError: batch must be an integer of at least 1, not 0
+    """
+    if isinstance(amount, bool) or not isinstance(amount, int | np.integer) or amount < 1:
+        raise OptionError(f"{name} must be an integer of at least 1, not {amount!r}")
 
 
 def _finite(epoch: Epoch) -> Epoch:

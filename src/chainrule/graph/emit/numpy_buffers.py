@@ -166,7 +166,9 @@ class _Program:
         last = dict.fromkeys(self.results, len(self.graph.equations))
         for i, equation in reversed(list(enumerate(self.graph.equations))):
             end = max(last.setdefault(v, i) for v in equation.outputs)
-            makes_its_own = self.steps[equation] is not None or equation.primitive.elementwise
+            # An elementwise primitive of the user's may return its input, as one that only turns gradients does.
+            is_known = is_ours(equation.primitive)
+            makes_its_own = self.steps[equation] is not None or (is_known and equation.primitive.elementwise)
             for variable in equation.used():
                 last[variable] = max(last.get(variable, 0), i if makes_its_own else end)
         return last

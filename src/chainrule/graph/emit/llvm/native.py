@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import sys
 import time
 from collections import deque
@@ -24,8 +25,17 @@ from chainrule.graph.emit.keeping import keep_as, kept
 FORMAT = 1
 """The format of what is kept on disk."""
 
+_TARGET = {"opt": 3, "reloc": "pic", "codemodel": "default", "jit": True}
+_PASSES = {"speed_level": 2, "loop_vectorization": True, "slp_vectorization": False, "loop_unrolling": False}
+"""Unrolling and straight-line vectorisation double the time of compilation; what pays is unrolled by the emitter."""
+_ATTRIBUTES = ("nounwind",)
+"""Nothing here throws, and tables for unwinding would have to be registered with the process."""
+
 _LOCK = RLock()
 """LLVM is used by one thread at a time: modules, the linker and what they free."""
+
+if hasattr(os, "register_at_fork"):  # a child in which nobody would ever let go of the lock could not compile
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 _PACKAGE = Path(__file__).parents[3]
 _ENGINE = ("*.py", "rules/*.py", "functions/*.py", "graph/**/*.py")
@@ -55,17 +65,15 @@ def machine() -> Any:
     """The machine that runs this, as LLVM's target."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        opt=3, cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), reloc="pic",
-        codemodel="default", jit=True,
-    )  # fmt: skip
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, **_TARGET)
 
 
 @cache
 def _machine_key() -> bytes:
-    parts = (FORMAT, llvmlite.__version__, llvm.llvm_version_info, llvm.get_process_triple())
-    return repr((*parts, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())).encode()
+    made_by = FORMAT, _TARGET, _PASSES, _ATTRIBUTES, llvmlite.__version__, llvm.llvm_version_info
+    made_for = llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return repr((made_by, made_for)).encode()
 
 
 def optimised(text: str) -> str:
@@ -77,13 +85,12 @@ def optimised(text: str) -> str:
 def _optimised(text: str) -> Any:
     """A module of its own context, which no other thread uses."""
     module = llvm.parse_assembly(text, llvm.create_context())
-    # Nothing here throws, and tables for unwinding would have to be registered with the process.
     for function in module.functions:
-        if not function.is_declaration:
-            function.add_function_attribute("nounwind")
-    # Unrolling and straight-line vectorisation double the time of compilation; what pays is unrolled by the emitter.
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = True, False, False
+        for attribute in () if function.is_declaration else _ATTRIBUTES:
+            function.add_function_attribute(attribute)
+    options = llvm.create_pipeline_tuning_options()
+    for name, value in _PASSES.items():
+        setattr(options, name, value)
     passes = llvm.create_pass_builder(machine(), options)
     passes.getModulePassManager().run(module, passes)
     return module
@@ -109,7 +116,7 @@ def _compiled(text: str) -> bytes:
 
 
 def code_key(text: str) -> str:
-    """The name under which the machine code of a module is kept."""
+    """The name under which the machine code of a module is kept: of all that decides what LLVM makes."""
     return _name(_machine_key() + text.encode(), "o")
 
 

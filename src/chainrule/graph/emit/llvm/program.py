@@ -141,22 +141,20 @@ class Lowering:
     def fill(self, view: View, value: Value) -> None:
         """Write all elements of a value."""
 
-        def write(code: Code) -> None:
+        def one_by_one(code: Code) -> None:
             def one(idx: Sequence[Any]) -> None:
                 view.store(code, idx, converted(code, value.at(code, idx), value.dtype, view.dtype))
 
-            blocks = in_blocks(view, value)
-            if blocks is None:
-                code.nest(view.shape, view.order, one, shared=widest(view.shape, view.order))
-            else:
-                blocks.write(code)
+            code.nest(view.shape, view.order, one, shared=widest(view.shape, view.order))
 
-        recipe = recipe_of(value.dtype.str, view, value) if self.is_long else None
-        if recipe is None:
-            with self.shared(work_of(value)) as code:
+        blocks = in_blocks(view, value)
+        for number, (share, write) in enumerate([(1.0, one_by_one)] if blocks is None else blocks.loops()):
+            recipe = recipe_of((value.dtype.str, number), view, value) if self.is_long else None
+            if recipe is not None:
+                self.remembered(recipe, write, work_of(value) * share)
+                continue
+            with self.shared(work_of(value) * share) as code:
                 write(code)
-            return
-        self.remembered(recipe, write, work_of(value))
 
     def stored(self, value: Value, order: Sequence[int] | None = None) -> View:
         """The value in memory."""

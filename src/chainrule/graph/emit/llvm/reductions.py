@@ -185,7 +185,8 @@ class _Plan:
     def in_memory(self) -> None:
         """The results are neighbours: they are filled together, in the order of memory."""
         code, out = self.code, self.axes.out
-        axis = widest(self.x.shape, self.outer)
+        # Threads that each take some columns go from line to line: that costs more than the others save.
+        axis = widest(self.x.shape, [a for a in self.outer if a != self.x.order[-1]])
         of_result = None if axis is None else self.axes.axis_of_result(axis)
         code.nest(out.shape, out.order, lambda idx: out.store(code, idx, self.start), shared=of_result)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from llvmlite import ir
 from chainrule.graph.emit.llvm.code import Code, widest
 from chainrule.graph.emit.llvm.products import vector_width
 from chainrule.graph.emit.llvm.values import Value, View, size_of
+from chainrule.typing import Shape
 
 FEWEST = 64
 """From so many elements on, blocks pay. (Of 64 x 64 floats they take 0.6 of the time of single loads and stores, of
@@ -52,16 +54,24 @@ class Blocks(NamedTuple):
     along: int
     side: int
 
-    def write(self, code: Code) -> None:
-        """Write the loops: over whole blocks, and over what is left at the end of the two axes."""
-        axes = {self.across, self.along}
-        counts = tuple(n // self.side if a in axes else n for a, n in enumerate(self.view.shape))
+    def loops(self) -> Iterator[tuple[float, Callable[[Code], None]]]:
+        """What writes the loops over whole blocks, and those over what is left at the end of each of the two axes.
+
+        Each comes with the share of all elements that it copies. Threads share them one after the other: what is left
+        has other pieces than the blocks have.
+        """
+        counts = tuple(
+            n // self.side if a in (self.across, self.along) else n for a, n in enumerate(self.view.shape)
+        )
+        yield size_of(counts) * self.side**2 / size_of(self.view.shape), partial(self._whole, counts)
+        done = {axis: counts[axis] * self.side for axis in (self.across, self.along)}
+        yield from self._left({self.across: done[self.across]}, {})
+        yield from self._left({self.along: done[self.along]}, {self.across: done[self.across]})
+
+    def _whole(self, counts: Shape, code: Code) -> None:
         # With `across` innermost, a few lines of the view are written at a time, each from end to end.
-        order = [*(a for a in self.view.order if a not in axes), self.along, self.across]
+        order = [*(a for a in self.view.order if a not in (self.across, self.along)), self.along, self.across]
         code.nest(counts, order, lambda idx: self._block(code, idx), shared=widest(counts, order))
-        done = {axis: counts[axis] * self.side for axis in axes}
-        self._singly(code, {self.across: done[self.across]}, {})
-        self._singly(code, {self.along: done[self.along]}, {self.across: done[self.across]})
 
     def _block(self, code: Code, idx: Sequence[Any]) -> None:
         axes, view, value = (self.across, self.along), self.view, self.value
@@ -77,15 +87,22 @@ class Blocks(NamedTuple):
         for k, column in enumerate(_columns(code.builder, rows)):
             code.vector_store(column, view.memory, place(view, self.along, k), view.dtype)
 
-    def _singly(self, code: Code, first: dict[int, int], last: dict[int, int]) -> None:
-        """Copy one by one, from a first index along one axis, to below a last one along another."""
+    def _left(
+        self, first: dict[int, int], last: dict[int, int]
+    ) -> Iterator[tuple[float, Callable[[Code], None]]]:
+        """The copy one by one, from a first index along one axis, to below a last one along another."""
         lengths = tuple(last.get(a, n) - first.get(a, 0) for a, n in enumerate(self.view.shape))
+        order = self.view.order
 
-        def one(idx: Sequence[Any]) -> None:
-            place = [code.plus(i, first.get(a, 0)) for a, i in enumerate(idx)]
-            self.view.store(code, place, self.value.at(code, place))
+        def write(code: Code) -> None:
+            def one(idx: Sequence[Any]) -> None:
+                place = [code.plus(i, first.get(a, 0)) for a, i in enumerate(idx)]
+                self.view.store(code, place, self.value.at(code, place))
 
-        code.nest(lengths, self.view.order, one)
+            code.nest(lengths, order, one, shared=widest(lengths, order))
+
+        if size_of(lengths):
+            yield size_of(lengths) / size_of(self.view.shape), write
 
 
 def _columns(builder: Any, rows: list[Any]) -> list[Any]:
