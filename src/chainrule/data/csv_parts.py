@@ -17,10 +17,10 @@ from chainrule.data.dialect import Dialect
 from chainrule.data.frames import library
 from chainrule.errors import DataError
 
-READ = 1 << 23
+READ = 1 << 22
 """Bytes that polars parses at a time."""
 
-AHEAD = 2
+AHEAD = 3
 """Blocks that are parsed while an earlier one is used."""
 
 WORDS = sorted({word for text in MISSING for word in (text, text.upper(), text.title())} - {""})

@@ -19,7 +19,7 @@ DELIMITERS = {"\t": "tab", ";": "';'", "|": "'|'", ",": "','"}
 START = 1 << 18
 """How many bytes the delimiter and the header are found out from."""
 
-BLOCK = 1 << 22
+BLOCK = 1 << 18
 LINES = 200
 
 WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -117,12 +117,14 @@ def _encoding(path: Path, start: bytes) -> str:
 def _decodable(path: Path, encoding: str) -> str:
     """The encoding, if the whole file can be read in it."""
     decoder, done = codecs.getincrementaldecoder(encoding)(), 0
-    with path.open("rb") as file:
+    block = bytearray(BLOCK)
+    with path.open("rb", buffering=0) as file:
         try:
-            while block := file.read(BLOCK):
-                if encoding == "utf-16" or not block.isascii():
-                    decoder.decode(block)
-                done += len(block)
+            while size := file.readinto(block):
+                read = block if size == BLOCK else block[:size]
+                if encoding == "utf-16" or not read.isascii():
+                    decoder.decode(read)
+                done += size
             decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             raise DataError(

@@ -119,8 +119,9 @@ class Column:
     def take(self, rows: ArrayLike) -> Column:
         """The column of the given rows: indices or a mask."""
         chosen = np.asarray(rows)
-        coded = None if self.coded is None else (self.coded[0], self.coded[1][chosen])
-        return Column(self.name, self.kind, self.values[chosen], self.detail, self.note, coded)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        coded = None if self.coded is None else (self.coded[0], self.coded[1].take(chosen))
+        return Column(self.name, self.kind, self.values.take(chosen), self.detail, self.note, coded)
 
     @property
     def distinct(self) -> Distinct:

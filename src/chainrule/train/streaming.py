@@ -130,11 +130,12 @@ class _Held:
     keys: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     limit: float = 1.0
 
-    def add(self, table: Table) -> None:
-        keys = self.draw.random(table.rows)
+    def add(self, table: Table, rows: NDArray[np.int64]) -> None:
+        """Draw from these rows of a table."""
+        keys = self.draw.random(len(rows))
         chosen = np.flatnonzero(keys < self.limit)
         if chosen.size:
-            self.tables.append(table.take(chosen))
+            self.tables.append(table.take(rows[chosen]))
             self.keys = np.concatenate([self.keys, keys[chosen]])
         if len(self.keys) > 2 * HELD:
             self._thin()
@@ -216,7 +217,7 @@ class _FirstPass:
             self.rows += table.rows
             self.dropped += int(table.rows - known.sum())
             for number, sample in self._held.items():
-                sample.add(table.take(known & (part == number)))
+                sample.add(table, np.flatnonzero(known & (part == number)))
             rows = table.take(known & (part == TRAINING))
             self.trained += rows.rows
             self._beginning = self._beginning or rows
