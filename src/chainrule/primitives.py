@@ -84,7 +84,17 @@ class Plan:
     is an input, and the number of the input.
     """
 
-    __slots__ = ("given", "keep", "keeps_arrays", "kinds", "needed", "primitive", "pull", "source", "wants_xp")
+    __slots__ = (
+        "given",
+        "keep",
+        "keeps_arrays",
+        "kinds",
+        "needed",
+        "primitive",
+        "pull",
+        "source",
+        "wants_xp",
+    )
 
     def __init__(self, primitive: Primitive, needed: tuple[int, ...]) -> None:
         self.primitive, self.needed = primitive, needed
