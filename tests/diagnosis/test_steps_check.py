@@ -383,3 +383,40 @@ def test_what_cannot_be_checked_is_said(step: Any, point: Any, message: str) -> 
     with pytest.raises(InputError) as caught:
         check_step(loss, step, point, data=(X, y))
     assert re.search(message, str(caught.value), re.DOTALL), str(caught.value)
+
+
+class WithVelocity:
+    """A linear model whose steps have momentum; `slip` is what a mistake multiplies the gradient with."""
+
+    def __init__(self, size: int = 3, slip: float = 1.0, stray: bool = False) -> None:
+        rng = np.random.default_rng(3)
+        self.X = rng.normal(size=(20, size))
+        self.y = self.X @ np.arange(1.0, size + 1)
+        self.w, self.w2, self.velocity = np.full(size, 0.2), np.full(size, 0.3), np.zeros(size)
+        self.slip, self.stray = slip, stray
+
+    def loss(self) -> Any:
+        return ((self.X @ self.w - self.y) ** 2).mean()
+
+    def train(self) -> None:
+        gradient = self.slip * 2 * self.X.T @ (self.X @ self.w - self.y) / len(self.X)
+        self.velocity = 0.9 * self.velocity - 0.1 * gradient
+        self.w = self.w + self.velocity
+        if self.stray:
+            self.w2 = self.w2 - 0.1 * gradient
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_memory_of_a_step_is_no_parameter(size: int) -> None:
+    model = WithVelocity(size)
+    found = check_step(model.loss, model.train, model)
+    assert found.ok and "velocity" not in str(found)
+    assert (found.findings[0].parameter, found.findings[0].code) == ("w", "CR000")
+
+
+def test_beside_a_memory_mistakes_are_found() -> None:
+    model = WithVelocity(slip=-1.0)
+    assert {f.parameter: f.code for f in check_step(model.loss, model.train, model).findings}["w"] == "CR203"
+    model = WithVelocity(stray=True)
+    codes = {f.parameter: f.code for f in check_step(model.loss, model.train, model).findings}
+    assert codes == {"w": "CR000", "w2": "CR205"}

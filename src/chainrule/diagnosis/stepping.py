@@ -57,9 +57,41 @@ class Step:
 
     def _parameters(self) -> list[Path]:
         """Where an object has its parameters: what a step moves, and what is called alike."""
-        moving = {p for p, m in zip(self.paths, self.moved(self.values), strict=True) if np.any(m)}
+        moves = self.moved(self.values)
+        moved = [i for i, move in enumerate(moves) if np.any(move)]
+        memory = {self.paths[i] for i in moved if self._is_memory(i, moves)}
+        moving = {self.paths[i] for i in moved} - memory
         alike = {p[-1].rstrip("0123456789_") for p in moving} | {"W", "w", "b", "weights", "bias"}
-        return [p for p in self.paths if p in moving or p[-1].rstrip("0123456789_") in alike]
+        return [
+            p for p in self.paths if p in moving or (p[-1].rstrip("0123456789_") in alike and p not in memory)
+        ]
+
+    def _is_memory(self, number: int, moves: list[Any]) -> bool:
+        """Whether the step keeps something of its own there, such as a velocity.
+
+        The loss does not depend on it, and it moves arrays of its own shape, each element by its own. A single number
+        does that too if it is a parameter that the loss should depend on; so it must also fade from step to step.
+        """
+        value = np.asarray(self.values[number])
+        first = np.zeros(value.shape)
+        first.reshape(-1)[:1] = 0.5 + np.abs(value).max(initial=0.0)
+        try:
+            with np.errstate(all="ignore"):
+                elsewhere = self._nudged(number, np.full(value.shape, first.max(initial=0.0)))
+                if float(self.loss(elsewhere, self.data)) != float(self.loss(self.values, self.data)):
+                    return False
+                after = self.moved(self._nudged(number, first))
+        except Exception:  # it is no memory that must have the values it has
+            return False
+        changed = [a != b for a, b in zip(after, moves, strict=True)]
+        touched = [c for i, c in enumerate(changed) if i != number and np.any(c)]
+        if not touched or any(np.shape(c) != value.shape or np.any(c & (first == 0)) for c in touched):
+            return False
+        return value.size > 1 or bool(np.any(changed[number]))
+
+    def _nudged(self, number: int, by: Any) -> list[Any]:
+        """The values with something added to one of them."""
+        return [value + by if i == number else value for i, value in enumerate(self.values)]
 
     def _refuse_bad(self) -> None:
         if not self.values:
