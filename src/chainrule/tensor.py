@@ -29,6 +29,7 @@ from chainrule.primitives import Plan, Primitive, described, restated
 from chainrule.typing import DType, Shape
 
 _new = object.__new__
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Tensor(Changeable):
@@ -393,8 +394,9 @@ class Tensor(Changeable):
             if primitive.outputs:
                 node = Node(plan, tuple(parents), kept, None, None, where)
             elif parents:
-                node = Node(plan, tuple(parents), kept, out.shape, out.dtype, where)
-                if (out.dtype.kind if plain else getattr(out.dtype, "kind", None)) == "c":
+                dtype = out.dtype
+                node = Node(plan, tuple(parents), kept, out.shape, dtype, where)
+                if dtype is not _FLOAT32 and dtype is not _FLOAT64 and getattr(dtype, "kind", None) == "c":
                     raise complex_refused(node)
             if seals and node is not None:
                 node.watched().seals = seals
