@@ -7,7 +7,7 @@ import subprocess
 import sysconfig
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -87,23 +87,23 @@ def run_commands(block: Block, path: Path) -> list[str]:
     return printed
 
 
-def is_part(shown: str, printed: str) -> bool:
+def is_part(shown: str, printed: str, same: Callable[[str, str], bool] = str.__eq__) -> bool:
     """Whether the lines of a block are in what was printed, one after the other.
 
     Their indentation may be less, and the file and line of a function may be other ones, or left out. A line of three
-    dots stands for any lines. Numbers are those of one machine: on others, they may differ a little.
+    dots stands for any lines. `same` compares two lines.
     """
     if "\n…\n" in shown:
-        return all(is_part(part, printed) for part in shown.split("\n…\n"))
+        return all(is_part(part, printed, same) for part in shown.split("\n…\n"))
     shown, printed = (re.sub(r" \([\w./-]+, line \d+\)", "", text) for text in (shown, printed))
     shown, printed = (re.sub(r"[\w./-]+, line \d+", "FILE, line N", text) for text in (shown, printed))
     lines, out = shown.strip("\n").splitlines(), printed.splitlines()
     parts = ("\n".join(out[i : i + len(lines)]) for i in range(len(out) - len(lines) + 1))
-    return any(all(map(is_alike, lines, textwrap.dedent(part).splitlines())) for part in parts)
+    return any(all(map(same, lines, textwrap.dedent(part).splitlines())) for part in parts)
 
 
 def is_alike(shown: str, printed: str) -> bool:
-    """Whether two lines are equal but for the last digits of decimal numbers."""
+    """Whether two lines are equal but for the last digits of decimal numbers: training differs between machines."""
     number = r"-?\d+\.\d+(?:e[+-]?\d+)?"
     pairs = zip(re.findall(number, shown), re.findall(number, printed), strict=False)
     same_words = re.sub(rf" *{number}", " 0.0", shown) == re.sub(rf" *{number}", " 0.0", printed)
@@ -116,22 +116,24 @@ def run_document(path: Path) -> int:
     A block of text behind one of Python or of commands shows a part of what that prints.
     """
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    executed, printed = 0, None
+    executed, printed, same = 0, None, str.__eq__
     for block in fenced_blocks(path.read_text(encoding="utf-8")):
         if block.language == "text" and printed is not None:
-            assert is_part(block.code, printed), f"{path.name}, line {block.line}: printed was\n{printed}"
+            assert is_part(block.code, printed, same), (
+                f"{path.name}, line {block.line}: printed was\n{printed}"
+            )
             printed = None
             continue
         printed = None
         if block.excuse is not None:
             assert block.excuse, f"{path.name}, line {block.line}: not executed, and no reason is given"
         elif block.language in ("python", "pycon"):
-            printed = run_python(block, path, namespace)
+            printed, same = run_python(block, path, namespace), str.__eq__
             executed += 1
         else:
             outputs = run_commands(block, path)
             executed += len(outputs)
-            printed = "".join(outputs) or None
+            printed, same = "".join(outputs) or None, is_alike
     return executed
 
 
@@ -156,7 +158,7 @@ def test_the_examples_of_a_document_run(path: Path, tmp_path: Path, monkeypatch:
             "```console\n$ chainrule --version\n```\n```text\nchainrule 9\n```\n",
             r"line 5: printed was\s+chainrule",
         ),
-        ("```python\nprint('a 1.5')\n```\n```text\na 1.6\n```\n", r"line 5: printed was\s+a 1.5"),
+        ("```python\nprint('a 1.5')\n```\n```text\na 1.5001\n```\n", r"line 5: printed was\s+a 1.5"),
         ("```python\nprint('1\\n2\\n3')\n```\n```text\n1\n…\n4\n```\n", "line 5: printed was"),
     ],
 )
@@ -165,6 +167,13 @@ def test_a_wrong_example_fails(tmp_path: Path, text: str, message: str) -> None:
     document.write_text(text, encoding="utf-8")
     with pytest.raises(AssertionError, match=message):
         run_document(document)
+
+
+def test_numbers_that_a_command_prints_may_differ_in_their_last_digits() -> None:
+    assert is_alike("MAE  2.201   0.5", "MAE  2.203   0.5")
+    assert not is_alike("MAE  2.201", "MAE  2.301")
+    assert not is_alike("MAE  2.201", "RMSE  2.201")
+    assert not is_alike("80 rows", "81 rows")
 
 
 def test_the_blocks_of_a_document_share_their_names(tmp_path: Path) -> None:
@@ -199,7 +208,7 @@ def test_the_package_is_small() -> None:
     facades = sum(
         n for path, n in sizes.items() if path.relative_to(PACKAGE).parts[0] in ("torch", "tensorflow")
     )
-    assert sum(sizes.values()) - facades < 2_200_000
+    assert sum(sizes.values()) - facades < 2_050_000
     assert facades < 1_200_000
 
 
