@@ -242,7 +242,7 @@ def test_threads_call_it_at_the_same_time() -> None:
 )
 @pytest.mark.parametrize("backend", ["llvm", "numpy"])
 def test_types_without_code_run_as_they_are(x: Any, backend: str, caplog: pytest.LogCaptureFixture) -> None:
-    function._say_once.cache_clear()
+    function.say_once.cache_clear()
     fast = compile(lambda x: x * 2 + x, backend=backend)
     for _ in range(3):
         found = fast(x)
@@ -461,7 +461,7 @@ def test_llvm_failing_falls_back(monkeypatch: pytest.MonkeyPatch, caplog: pytest
 def test_without_llvmlite_it_runs_as_numpy_code(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    function._say_once.cache_clear()
+    function.say_once.cache_clear()
     for name in [n for n in sys.modules if n.startswith(("llvmlite", "chainrule.graph.emit.llvm"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "llvmlite", None)

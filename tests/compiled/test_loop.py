@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 import time
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.compiled import function
 from chainrule.errors import InputError, ShapeError
+from chainrule.trees import leaves
 
 pytest.importorskip("llvmlite")
 from chainrule.compiled.loop import NativeLoop
@@ -197,3 +200,22 @@ def test_bad_requests() -> None:
     labels[4] = 3
     with pytest.raises(IndexError, match="out of bounds"):
         NativeLoop(sgd, p, (data[0], labels), cache=False).run(np.arange(30), 1)
+
+
+def test_without_llvmlite_it_is_the_same_loop_in_numpy(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    p, data = example()
+    native = NativeLoop(adam, adam_state(p), data)
+    expected = native.run(orders(7, 5), 5)
+    function.say_once.cache_clear()
+    for name in [n for n in sys.modules if n.startswith(("llvmlite", "chainrule.graph.emit.llvm"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    loop = NativeLoop(adam, adam_state(p), data)
+    np.testing.assert_allclose(loop.run(orders(7, 5), 5), expected, rtol=1e-12)
+    for (_, one), (_, other) in zip(leaves(loop.state), leaves(native.state), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
+    assert loop.steps_done == 7 and caplog.text.count("chainrule[jit] is not installed") == 1
+    with pytest.raises(InputError, match="no LLVM code to show"):
+        loop.llvm(5)

@@ -39,6 +39,7 @@ logger = logging.getLogger("chainrule")
 
 BACKENDS = {"llvm": "llvm", "numpy": "numpy_buffers", "jax": "jax_function"}
 """What writes the code, and the module of `graph.emit` that does it."""
+WITHOUT_LLVM = "chainrule[jit] is not installed: compiled functions run as NumPy code, several times slower"
 MANY = 5
 """After so many compilations in a row, without a call that needed none, there is a warning."""
 KEPT = 32
@@ -108,7 +109,7 @@ class Compiled:
             if isinstance(leaf, Operators) and not is_constant(leaf):
                 return self.function(*args, **kwargs)
             if is_array(leaf) and not is_traced(leaf):
-                _say_once(
+                say_once(
                     f"{name_of(self.function)} was given an array of type {leaf.dtype}, for which there is no compiled "
                     f"code: it runs as it is"
                 )
@@ -243,15 +244,13 @@ class Compiled:
                 raise InputError(
                     "compile: backend='llvm' needs llvmlite: pip install 'chainrule[jit]'"
                 ) from error
-            _say_once(
-                "chainrule[jit] is not installed: compiled functions run as NumPy code, several times slower"
-            )
+            say_once(WITHOUT_LLVM)
         except InputError:
             raise
         except Exception as error:
             if self._backend == "llvm":
                 raise
-            _say_once(f"LLVM could not compile {name_of(self.function)}, which runs as NumPy code: {error}")
+            say_once(f"LLVM could not compile {name_of(self.function)}, which runs as NumPy code: {error}")
         else:
             return kernel, "llvm"
         return import_module("chainrule.graph.emit.numpy_buffers").build(simplified(graph)), "numpy"
@@ -287,7 +286,8 @@ class Compiled:
 
 
 @functools.cache
-def _say_once(text: str) -> None:
+def say_once(text: str) -> None:
+    """Log a warning, the first time."""
     logger.warning(text)
 
 

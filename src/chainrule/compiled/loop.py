@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiled.arguments import prepared
-from chainrule.compiled.function import traced
+from chainrule.compiled.function import WITHOUT_LLVM, say_once, traced
 from chainrule.errors import InputError, ShapeError, UnsupportedError
 from chainrule.graph.ir import Graph
+from chainrule.graph.simplification import simplified
 from chainrule.graph.tracing import Traced, is_traced, name_of
 from chainrule.operators import data_of
 from chainrule.trees import leaves, mapped
@@ -26,7 +27,7 @@ CHUNK = 0.1
 
 
 class NativeLoop:
-    """A training step that is run many times, natively.
+    """A training step that is run many times, natively; without llvmlite, as NumPy code.
 
     `step(state, batch)` returns the next state, of the same structure, shapes and types, and a scalar. `data` is a
     tree of arrays with the same number of rows, which a batch has some of. `kernels` is the memory of loops whose
@@ -158,11 +159,14 @@ class NativeLoop:
         return _Step(kernel, self._data, rows)
 
     def _compiled(self, batch: Tree) -> Any:
-        from chainrule.graph.emit.llvm import Kernel
-
         state = self._template
         graph = _pure(self.step, traced(self.step, (state, batch), {}))
         _check_step(self.step, graph, state)
+        try:
+            from chainrule.graph.emit.llvm import Kernel
+        except ImportError:
+            say_once(WITHOUT_LLVM)
+            return _InNumpy(simplified(graph))
         row_bytes = [a[:1].nbytes for _, a in leaves(batch) if is_traced(a)]
         kernel = Kernel(graph, keep=self._cache, loop=row_bytes)
         kernel.forget()
@@ -175,6 +179,31 @@ class NativeLoop:
     def llvm(self, batch_size: int) -> str:
         """The LLVM code of the loop for batches of a size."""
         return str(self._step(batch_size).kernel.llvm())
+
+
+class _InNumpy:
+    """A step as NumPy code, with what a loop asks a kernel for; used where llvmlite is missing."""
+
+    is_native, workspace = False, 0
+
+    def __init__(self, graph: Graph) -> None:
+        from chainrule.graph.emit.numpy_buffers import build
+
+        self.inputs, self.constants = graph.inputs, [np.asarray(v.value) for v in graph.constants]
+        self.results = [(v.shape, np.dtype(v.dtype)) for v in graph.outputs]
+        self._run = build(graph)
+
+    def run(self, arrays: list[np.ndarray]) -> None:
+        """From the arrays of inputs and constants to those of the results, which follow them."""
+        found = self._run(arrays[: len(self.inputs)])
+        for target, result in zip(arrays[-len(found) :], found, strict=True):
+            target[...] = result
+
+    def llvm(self) -> str:
+        """Refused: there is none."""
+        raise InputError(
+            "the loop runs as NumPy code, so there is no LLVM code to show: pip install 'chainrule[jit]'"
+        )
 
 
 class _Step:
@@ -237,7 +266,7 @@ class _Step:
         order: np.ndarray,
         losses: np.ndarray,
     ) -> None:
-        """For a step that NumPy computes a part of."""
+        """For a step that NumPy computes, or a part of it."""
         for i in range(len(losses)):
             rows = order[i * self.rows : (i + 1) * self.rows]
             now, following = states[done[0] % 2], states[1 - done[0] % 2]

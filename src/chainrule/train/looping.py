@@ -31,7 +31,9 @@ def loop(
     rate: float | None = None,
     **options: Any,
 ) -> Loop | ModuleLoop:
-    """Many training steps in one native call: batching, shuffling, gradient and update (needs `chainrule[jit]`).
+    """Many training steps in one native call: batching, shuffling, gradient and update.
+
+    Without `chainrule[jit]`, each step is a call of NumPy code.
 
     `loss(params, *batch)` is a scalar function of a tree of arrays, and `optimizer` the name of an update rule, with
     its `rate` and `options`. Or `params` is an `nn.Module`, `loss` a function (output, targets), and `optimizer` an
